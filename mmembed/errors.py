@@ -1,0 +1,64 @@
+"""Every error a user can meet; each names what was wrong, which file or option, and what to do.
+
+::
+
+    MmembedError            anything below; the command line prints it in one line and exits with 2
+    ├── ConfigError         an option or a config key that can't be used
+    ├── ManifestError       a manifest or media folder that can't be read as samples
+    ├── MediaError          one file that can't be listed, probed, decoded or encoded
+    ├── SpaceError          a space that can't be loaded, or does not fit what is asked of it
+    ├── StoreError          a Parquet dataset that can't be read, or rows that must not be mixed
+    └── MissingExtraError   a package that only some users need is not installed
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Stage = Literal["list", "probe", "decode", "encode"]
+
+
+class MmembedError(Exception):
+    """Any mistake in the user's input; its text is the whole message."""
+
+
+class ConfigError(MmembedError):
+    """An option or a config key that can't be used."""
+
+
+class ManifestError(MmembedError):
+    """A manifest or a media folder that can't be read as samples."""
+
+
+class SpaceError(MmembedError):
+    """A space that can't be loaded, or that does not fit what is asked of it."""
+
+
+class StoreError(MmembedError):
+    """A Parquet dataset that can't be read, or rows that must not be mixed."""
+
+
+class MissingExtraError(MmembedError):
+    """A package that only some users need is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an extra: pip install 'mmembed[{extra}]'")
+
+
+class MediaError(MmembedError):
+    """One file that can't be listed, probed, decoded or encoded.
+
+    Args:
+        path: the file as the user named it (``"<bytes>"`` for data in memory).
+        stage: where it failed.
+        message: what was wrong, and what to do about it.
+        decoder: the library or codec that refused, empty if none was reached.
+    """
+
+    def __init__(self, path: str, stage: Stage, message: str, decoder: str = "") -> None:
+        by = f" (decoder: {decoder})" if decoder else ""
+        super().__init__(f"{path}: {message}{by}")
+        self.path, self.stage, self.message, self.decoder = path, stage, message, decoder
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[str, Stage, str, str]]:
+        return MediaError, (self.path, self.stage, self.message, self.decoder)

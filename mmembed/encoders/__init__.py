@@ -1,1 +1,8 @@
-"""TODO."""
+"""Encoders: tensors of one modality to features; one file a tower."""
+
+from mmembed.encoders.audio import AudioEncoder
+from mmembed.encoders.base import Encoder
+from mmembed.encoders.image import ImageEncoder
+from mmembed.encoders.video import VideoEncoder
+
+__all__ = ["AudioEncoder", "Encoder", "ImageEncoder", "VideoEncoder"]

@@ -1,0 +1,134 @@
+"""Sounds to features: log-mel spectrogram → conv net → masked pooling."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+import torchaudio
+from torch import Tensor
+
+from mmembed.data.preprocess import AudioPreprocess
+from mmembed.encoders.backbone import timm_model
+from mmembed.encoders.base import Encoder
+from mmembed.encoders.pooling import POOLING
+from mmembed.errors import ConfigError
+
+
+class AudioEncoder(Encoder):
+    """Values ``(batch, samples)`` in [-1, 1] to features ``(batch, width)``.
+
+    The spectrogram is ``log(mel + floor)``, standardised an item over its valid frames, and
+    silent where the mask is; the conv net reads it as a one-channel picture
+    ``(batch, 1, mels, frames)``; its map is averaged over frequency and pooled over the valid
+    frames (as PANNs do, Kong et al. 2020, arXiv 1912.10211, with the mask in place of padding).
+
+    Args:
+        model: any timm conv net that keeps a ``(batch, channels, height, width)`` map.
+        pretrained: start from timm's weights (the first layer's channels are summed to one).
+        model_args: arguments of that timm model.
+        preprocess: sample rate, segments and padding.
+        mels: number of mel bands.
+        window_seconds: length of the Hann window.
+        step_seconds: distance between two frames.
+        lowest_hz: lower edge of the first band.
+        highest_hz: upper edge of the last band; None for half the sample rate.
+        standardise: ``item`` removes the mean and scale of the whole spectrogram, ``band`` also
+            the mean of each band (robust to another microphone), ``none`` neither.
+        pooling: ``mean``, ``attention`` or ``gru`` over the valid frames.
+        time_masking: longest masked stretch in training, as a share of the frames (SpecAugment,
+            Park et al. 2019, arXiv 1904.08779).
+        band_masking: widest masked stretch of bands in training, as a share of the bands.
+
+    Raises:
+        ConfigError: timm has no such model, or its features are not a map.
+    """
+
+    preprocess: AudioPreprocess
+
+    def __init__(
+        self,
+        model: str = "resnet10t",
+        pretrained: bool = False,
+        model_args: dict[str, Any] | None = None,
+        preprocess: AudioPreprocess | None = None,
+        mels: int = 64,
+        window_seconds: float = 0.025,
+        step_seconds: float = 0.010,
+        lowest_hz: float = 20.0,
+        highest_hz: float | None = None,
+        standardise: Literal["none", "item", "band"] = "item",
+        pooling: Literal["mean", "attention", "gru"] = "mean",
+        time_masking: float = 0.0,
+        band_masking: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.preprocess = preprocess or AudioPreprocess()
+        rate = self.preprocess.sample_rate
+        window = round(window_seconds * rate)
+        self.step = round(step_seconds * rate)
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            rate,
+            n_fft=1 << (window - 1).bit_length(),
+            win_length=window,
+            hop_length=self.step,
+            f_min=lowest_hz,
+            f_max=highest_hz or rate / 2,
+            n_mels=mels,
+            pad_mode="constant",
+        )
+        self.backbone = timm_model(model, pretrained, in_chans=1, **(model_args or {}))
+        with torch.no_grad():
+            training, _ = self.backbone.training, self.backbone.eval()
+            probe = self.backbone.forward_features(torch.zeros(1, 1, mels, 2 * mels))
+            self.backbone.train(training)
+        if probe.ndim != 4:
+            raise ConfigError(
+                f"AudioEncoder: model {model} gives features {tuple(probe.shape)}, not a map "
+                "(batch, channels, height, width). Choose a conv net, such as resnet10t."
+            )
+        self.width = probe.shape[1]
+        self.pooling = POOLING[pooling](self.width)
+        self.standardise = standardise
+        self.time_masking, self.band_masking = time_masking, band_masking
+
+    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return features ``(batch, width)`` of sounds ``(batch, samples)``."""
+        spectrogram, valid = self.spectrogram(values, mask)
+        if self.training:
+            spectrogram = self._masked(spectrogram)
+        features = self.backbone.forward_features(spectrogram.unsqueeze(1)).mean(2)
+        steps, frames = features.shape[-1], spectrogram.shape[-1]
+        kept = torch.ceil(valid.sum(1) * steps / frames)
+        valid = torch.arange(steps, device=values.device) < kept.unsqueeze(1)
+        return self.pooling(features.transpose(1, 2), valid)
+
+    def spectrogram(self, values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the standardised log-mel ``(batch, mels, frames)`` and its mask.
+
+        The mask ``(batch, frames)`` is true where a frame's centre lies in the sound.
+        """
+        with torch.autocast(values.device.type, enabled=False):
+            mel = torch.log(self.mel(values.float()) + 1e-6)
+        frames = torch.arange(mel.shape[-1], device=mel.device)
+        if mask is None:
+            mask = torch.ones_like(values, dtype=torch.bool)
+        valid = frames <= (mask.sum(1, keepdim=True) - 1).clamp(min=0) // self.step
+        weight = valid.unsqueeze(1).to(mel.dtype)
+        if self.standardise != "none":
+            axes = (2,) if self.standardise == "band" else (1, 2)
+            count = weight.sum(2, keepdim=True) * (1 if axes == (2,) else mel.shape[1])
+            mel = mel - (mel * weight).sum(axes, keepdim=True) / count
+            count = weight.sum((1, 2), keepdim=True) * mel.shape[1]
+            variance = (mel.square() * weight).sum((1, 2), keepdim=True) / count
+            mel = mel / (variance + 1e-2).sqrt()
+        return mel * weight, valid
+
+    def _masked(self, spectrogram: Tensor) -> Tensor:
+        for axis, share in ((2, self.time_masking), (1, self.band_masking)):
+            longest = int(share * spectrogram.shape[axis])
+            if longest > 0:
+                spectrogram = torchaudio.functional.mask_along_axis_iid(
+                    spectrogram.unsqueeze(1), longest, 0.0, axis + 1
+                ).squeeze(1)
+        return spectrogram

@@ -1,0 +1,149 @@
+"""The columns and metadata of an embedding dataset; the one place where they are named.
+
+==================  ==================================  =========================================
+column              type                                what it says
+==================  ==================================  =========================================
+id                  string                              hash of path, modality and segment
+path                string                              POSIX, relative to the source root
+modality            string                              image, audio, video or text
+segment_index       int32                               null for images and text
+start_s, end_s      float64                             the span, in seconds; null likewise
+embedding           fixed_size_list<float32, dim>       the vector, of unit length
+size, mtime_ns      int64                               the file as it was read
+label, group, …     as in the source                    carried through
+==================  ==================================  =========================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from mmembed.errors import StoreError
+
+FORMAT = 1
+VectorType = Literal["float32", "float16", "list"]
+
+ROW_FIELDS: tuple[pa.Field, ...] = (
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("path", pa.string(), nullable=False),
+    pa.field("modality", pa.string(), nullable=False),
+    pa.field("segment_index", pa.int32()),
+    pa.field("start_s", pa.float64()),
+    pa.field("end_s", pa.float64()),
+    pa.field("size", pa.int64()),
+    pa.field("mtime_ns", pa.int64()),
+)
+ERROR_SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("modality", pa.string()),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("error", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("decoder", pa.string()),
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("size", pa.int64()),
+        pa.field("mtime_ns", pa.int64()),
+    ]
+)
+RESERVED = frozenset(f.name for f in ROW_FIELDS) | {"embedding"}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a dataset; kept in every part's schema metadata and in ``_mmembed.json``.
+
+    Args:
+        fingerprint: of the space; rows of different fingerprints are never mixed.
+        space: the space's name.
+        dim: dimensions of a vector.
+        source: the root that ``path`` is relative to, as it was given.
+        settings: other options that change vectors (precision, segments), as plain values.
+        format: version of this contract.
+    """
+
+    fingerprint: str
+    space: str
+    dim: int
+    source: str = ""
+    settings: Mapping[str, str | int | float | None] | None = None
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        """Return the provenance as JSON text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, path: str) -> Provenance:
+        """Read what :meth:`to_json` wrote; ``path`` is named in errors.
+
+        Raises:
+            StoreError: not written by mmembed, or by a version with another format.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            found = fields.get("format")
+        except (ValueError, AttributeError):
+            raise StoreError(f"{path}: its mmembed metadata can't be read") from None
+        if found != FORMAT:
+            raise StoreError(f"{path}: store format {found} is not {FORMAT}; embed it again")
+        return cls(**{k: v for k, v in fields.items() if k in cls.__dataclass_fields__})
+
+
+def row_id(path: str, modality: str, segment_index: int | None) -> str:
+    """Return the stable id of a row: 32 hexadecimal digits of a hash."""
+    key = "\0".join((path, modality, "" if segment_index is None else str(segment_index)))
+    return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def vector_type(dim: int, kind: VectorType) -> pa.DataType:
+    """Return the Arrow type of ``embedding``."""
+    if kind == "list":
+        return pa.list_(pa.field("element", pa.float32()))
+    value = pa.float16() if kind == "float16" else pa.float32()
+    return pa.list_(pa.field("element", value), dim)
+
+
+def row_schema(
+    provenance: Provenance, carried: Mapping[str, pa.DataType], kind: VectorType = "float32"
+) -> pa.Schema:
+    """Return the schema of a part file.
+
+    Args:
+        provenance: stored in the schema's metadata.
+        carried: columns of the source that are carried through, with their types.
+        kind: the type of the vectors.
+
+    Raises:
+        StoreError: a carried column has the name of one of the contract's own.
+    """
+    clash = sorted(RESERVED & set(carried))
+    if clash:
+        raise StoreError(f"column {clash[0]} of the source has the name of a column of the output")
+    fields = [*ROW_FIELDS, pa.field("embedding", vector_type(provenance.dim, kind), False)]
+    fields += [pa.field(name, kind_) for name, kind_ in carried.items()]
+    metadata = {
+        b"mmembed": provenance.to_json().encode(),
+        b"huggingface": json.dumps({"info": {"features": _features(fields)}}).encode(),
+    }
+    return pa.schema(fields, metadata)
+
+
+def _features(fields: list[pa.Field]) -> dict[str, Any]:
+    names = {"double": "float64", "float": "float32", "halffloat": "float16"}
+    features: dict[str, Any] = {}
+    for field in fields:
+        kind = field.type
+        if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+            value = {"dtype": names.get(str(kind.value_type), str(kind.value_type)), "_type": "Value"}
+            length = kind.list_size if pa.types.is_fixed_size_list(kind) else -1
+            features[field.name] = {"feature": value, "length": length, "_type": "Sequence"}
+        else:
+            features[field.name] = {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
+    return features

@@ -1,0 +1,148 @@
+"""Reading an embedding dataset; needs neither the space nor torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmembed.errors import StoreError
+from mmembed.store.schema import ERROR_SCHEMA, Provenance
+
+NEEDED = ("id", "path", "modality", "embedding")
+
+
+class EmbeddingTable:
+    """Rows and vectors of one space.
+
+    Attributes:
+        rows: every column but the vectors, as an Arrow table.
+        vectors: float32 ``(rows, dim)``.
+        provenance: what made the rows.
+    """
+
+    def __init__(self, rows: pa.Table, vectors: np.ndarray, provenance: Provenance) -> None:
+        self.rows, self.vectors, self.provenance = rows, vectors, provenance
+
+    @classmethod
+    def open(cls, path: str | Path, columns: list[str] | None = None) -> EmbeddingTable:
+        """Read a dataset folder or one part file.
+
+        Args:
+            path: the folder that ``mmembed embed`` wrote, or a Parquet file of it.
+            columns: carried columns to read; None for all.
+
+        Raises:
+            StoreError: nothing there, not an embedding dataset, or parts made by different
+                spaces.
+        """
+        parts = part_files(path)
+        if not parts:
+            raise StoreError(f"{path}: no part-*.parquet in it. Run `mmembed embed` first.")
+        tables, first = [], None
+        for part in parts:
+            provenance = read_provenance(part)
+            first = first or provenance
+            check_same_space(first, str(parts[0]), provenance, str(part))
+            wanted = None if columns is None else [*dict.fromkeys((*NEEDED, *columns))]
+            try:
+                tables.append(pq.read_table(part, columns=wanted, partitioning=None))
+            except (pa.ArrowException, OSError) as error:
+                raise StoreError(f"{part}: can't be read: {error}") from None
+        assert first is not None
+        table = pa.concat_tables(tables, promote_options="permissive")
+        return cls(table.drop_columns(["embedding"]), _vectors(table["embedding"]), first)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, without the vectors."""
+        return self.rows.column_names
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the space that made the vectors."""
+        return self.provenance.fingerprint
+
+    @property
+    def source(self) -> str | None:
+        """The folder that ``path`` is relative to, as it was given to ``embed``."""
+        return self.provenance.source or None
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column as an array ``(rows,)`` (objects with None for missing strings).
+
+        Raises:
+            StoreError: there is no such column.
+        """
+        if name not in self.columns:
+            raise StoreError(f"no column {name}; there are {', '.join(self.columns)}")
+        return self.rows[name].to_numpy()
+
+    def select(self, mask: np.ndarray) -> EmbeddingTable:
+        """Return the rows where ``mask`` (bool ``(rows,)``, or indices) holds."""
+        index = np.flatnonzero(mask) if mask.dtype == bool else mask
+        return EmbeddingTable(self.rows.take(pa.array(index)), self.vectors[index], self.provenance)
+
+
+def part_files(path: str | Path) -> list[Path]:
+    """Return the part files of a dataset in order of their names.
+
+    Raises:
+        StoreError: no such file or folder.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise StoreError(f"{path}: no such file or folder")
+    return sorted(path.glob("part-*.parquet"))
+
+
+def read_provenance(part: Path) -> Provenance:
+    """Return what made a part file.
+
+    Raises:
+        StoreError: not Parquet, or not written by mmembed.
+    """
+    try:
+        schema = pq.read_schema(part)
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise StoreError(f"{part}: not a Parquet file that can be read ({first})") from None
+    metadata = schema.metadata or {}
+    missing = [name for name in NEEDED if name not in schema.names]
+    if b"mmembed" not in metadata or missing:
+        raise StoreError(f"{part}: not an embedding dataset of mmembed (it has {schema.names})")
+    return Provenance.from_json(metadata[b"mmembed"], str(part))
+
+
+def check_same_space(first: Provenance, first_path: str, other: Provenance, path: str) -> None:
+    """Refuse to mix vectors of different spaces.
+
+    Raises:
+        StoreError: the fingerprints differ.
+    """
+    if first.fingerprint != other.fingerprint:
+        raise StoreError(
+            f"{path}: made by space {other.space} ({other.fingerprint[:8]}), but {first_path} "
+            f"by space {first.space} ({first.fingerprint[:8]}); their vectors can't be mixed"
+        )
+
+
+def read_errors(path: str | Path) -> pa.Table:
+    """Return the files of a dataset that could not be embedded, and why."""
+    folder = Path(path) / "_errors"
+    parts = {p.name for p in part_files(path)}
+    found = [pq.read_table(p) for p in sorted(folder.glob("part-*.parquet")) if p.name in parts]
+    return pa.concat_tables(found) if found else ERROR_SCHEMA.empty_table()
+
+
+def _vectors(column: pa.ChunkedArray) -> np.ndarray:
+    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    joined = np.concatenate(flat) if flat else np.empty(0, np.float32)
+    return joined.astype(np.float32, copy=False).reshape(len(column), -1)

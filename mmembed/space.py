@@ -127,16 +127,16 @@ class Space(nn.Module):
         return vectors.float().cpu().numpy()
 
     def encode(self, inputs: Any, modality: str | None = None, **options: Any) -> np.ndarray:
-        """Return vectors ``(inputs, dim)`` of float32; see :func:`mmembed.encode.encode`."""
-        from mmembed.encode import encode
+        """Return vectors ``(inputs, dim)`` of float32; see :func:`mmembed.inference.encode`."""
+        from mmembed.inference import encode
 
         return encode(self, inputs, modality, **options)
 
     def encode_iter(
         self, inputs: Iterable[Any], modality: str | None = None, **options: Any
     ) -> Iterator[np.ndarray]:
-        """Yield one vector an input, in order; see :func:`mmembed.encode.encode_iter`."""
-        from mmembed.encode import encode_iter
+        """Yield one vector an input, in order; see :func:`mmembed.inference.encode_iter`."""
+        from mmembed.inference import encode_iter
 
         return encode_iter(self, inputs, modality, **options)
 

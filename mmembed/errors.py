@@ -57,7 +57,8 @@ class MediaError(MmembedError):
 
     def __init__(self, path: str, stage: Stage, message: str, decoder: str = "") -> None:
         by = f" (decoder: {decoder})" if decoder else ""
-        super().__init__(f"{path}: {message}{by}")
+        what, stop, advice = message.partition(". ")
+        super().__init__(f"{path}: {what}{by}{stop}{advice}")
         self.path, self.stage, self.message, self.decoder = path, stage, message, decoder
 
     def __reduce__(self) -> tuple[type[MediaError], tuple[str, Stage, str, str]]:

@@ -1,0 +1,154 @@
+"""Decodes sound files and the sound tracks of videos, whole or one span, exact to a sample.
+
+WAV, FLAC, Ogg Vorbis and AIFF go through libsndfile, everything else through FFmpeg
+(:mod:`mmembed.media.soundtrack`). It knows nothing of spectrograms, padding or models.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+
+from mmembed.errors import MediaError
+from mmembed.media.container import BY_SOUNDFILE
+from mmembed.media.resample import fit, mix, needed_range, resample
+from mmembed.media.segments import Span
+from mmembed.media.sniff import Source, read_at, sniff, source_name
+from mmembed.media.soundtrack import Range, Track, clearly_short, decode_track
+
+STREAMED_BYTES = 0x7FFFF000  # WAV lengths from here on mean "written before the end was known"
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """Sound: float32 ``samples (channels, samples)`` at ``sample_rate`` Hz.
+
+    Integer formats are scaled to [-1, 1]; lossy and floating-point ones may go slightly beyond.
+    ``start_seconds`` is the place of the first sample in the file.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    start_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 2 or self.samples.dtype != np.float32 or self.sample_rate < 1:
+            raise ValueError(
+                f"a waveform holds float32 (channels, samples) at a rate in Hz, got "
+                f"{self.samples.dtype} {self.samples.shape} at {self.sample_rate}"
+            )
+
+
+def decode_audio(
+    source: Source,
+    span: Span | None = None,
+    *,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+    allow_truncated: bool = False,
+) -> Waveform:
+    """Decode a sound file, the sound track of a video, or one span, to ``(channels, samples)``.
+
+    A span is seeked to, and equals the slice ``[round(start * rate), round(end * rate))`` of the
+    whole, resampled or not; what reaches beyond the end of the file is left out. In a video,
+    times count from its first frame.
+
+    Args:
+        source: a path, or the encoded file as ``bytes``.
+        span: the wanted part, None for the whole.
+        sample_rate: rate in Hz to resample to, None to keep the file's own.
+        channels: 1 for the plain mean of all channels, another count to repeat mono or mix by
+            libswresample's matrix, None to keep the file's own.
+        allow_truncated: take what there is of a file that stops early.
+
+    Raises:
+        MediaError: (stage ``decode``) not sound, corrupt, without samples, with NaN or infinite
+            samples, or stopping clearly before the end that its header declares.
+    """
+    name = source_name(source)
+
+    def wanted(rate: int) -> tuple[int, int | None]:
+        return needed_range(span, rate, sample_rate or rate)
+
+    track = _by_libsndfile(source, wanted) or decode_track(source, wanted)
+    if track.declared_seconds is not None and not allow_truncated:
+        message = (
+            f"stops after {track.end_seconds:.1f} s of {track.declared_seconds:.1f} s. "
+            "Re-encode it, or pass --allow-truncated."
+        )
+        raise MediaError(name, "decode", message, track.decoder)
+    rates = (track.sample_rate, sample_rate or track.sample_rate)
+    mixed = mix(track.samples, channels or len(track.samples))
+    samples, start = fit(mixed, track.first, span, rates)
+    if not samples.shape[1]:
+        message = "holds no samples. Leave it out."
+        if span is not None and track.end_seconds > 0:
+            message = (
+                f"ends at {track.end_seconds:.2f} s, so there is nothing in the span "
+                f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration."
+            )
+        raise MediaError(name, "decode", message, track.decoder)
+    if not np.isfinite(samples).all():
+        message = "holds NaN or infinite samples. Export it again as integer PCM."
+        raise MediaError(name, "decode", message, track.decoder)
+    return Waveform(np.ascontiguousarray(samples), rates[1], start / rates[1])
+
+
+def convert(
+    waveform: Waveform, *, sample_rate: int | None = None, channels: int | None = None
+) -> Waveform:
+    """Return a waveform at another rate and channel count; itself if it already is.
+
+    Mono is the plain mean of all channels, taken before resampling; the new length is
+    ``round(samples * sample_rate / waveform.sample_rate)``.
+    """
+    rate = sample_rate or waveform.sample_rate
+    if rate == waveform.sample_rate and channels in (None, len(waveform.samples)):
+        return waveform
+    mixed = mix(waveform.samples, channels or len(waveform.samples))
+    return Waveform(resample(mixed, waveform.sample_rate, rate), rate, waveform.start_seconds)
+
+
+def _by_libsndfile(source: Source, wanted: Range) -> Track | None:
+    """Decode with libsndfile; None if it is not its format, or it stumbles (FFmpeg then tells)."""
+    found = sniff(source)
+    if found is None or found[1] not in BY_SOUNDFILE:
+        return None
+    try:
+        with soundfile.SoundFile(
+            io.BytesIO(source) if isinstance(source, bytes) else source
+        ) as file:
+            rate, frames = file.samplerate, file.frames
+            first, stop = wanted(rate)
+            begin = min(first, frames)
+            file.seek(begin)
+            count = max(0, frames - begin if stop is None else min(stop, frames) - begin)
+            samples = file.read(count, dtype="float32", always_2d=True).T
+    except (soundfile.LibsndfileError, OSError, ValueError):
+        return None
+    declared = None
+    if samples.shape[1] < count:
+        frames, declared = begin + samples.shape[1], frames / rate
+    elif found[1] == "wav":
+        if not frames:
+            return None
+        declared = _declared_wav_seconds(source)
+    short = clearly_short(frames / rate, declared) and (stop is None or stop > frames)
+    return Track(samples, rate, first, "libsndfile", frames / rate, declared if short else None)
+
+
+def _declared_wav_seconds(source: Source) -> float | None:
+    """Return the length that a WAV's ``data`` chunk declares; None if it was streamed."""
+    offset, bytes_a_second = 12, 0
+    while len(head := read_at(source, offset, 24, stage="decode")) >= 8:
+        size = int.from_bytes(head[4:8], "little")
+        if head[:4] == b"fmt ":
+            bytes_a_second = int.from_bytes(head[16:20], "little")
+        if head[:4] == b"data":
+            streamed = size == 0 or size >= STREAMED_BYTES or not bytes_a_second
+            return None if streamed else size / bytes_a_second
+        offset += 8 + size + size % 2
+    return None

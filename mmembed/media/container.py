@@ -1,0 +1,121 @@
+"""Opens a container with FFmpeg, in the format that its content says, and reads its headers.
+
+It knows nothing of samples or frames: :mod:`mmembed.media.audio` and
+:mod:`mmembed.media.video` decode them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import av
+
+from mmembed.errors import MediaError, Stage
+from mmembed.media.sniff import HEAD_BYTES, Source, read_at, sniff, source_name
+
+DEMUXERS = {  # FFmpeg's name of each container that sniff() knows
+    "wav": "wav",
+    "avi": "avi",
+    "flac": "flac",
+    "aiff": "aiff",
+    "ogg": "ogg",
+    "opus": "ogg",
+    "ogv": "ogg",
+    "flv": "flv",
+    "asf": "asf",
+    "mpeg": "mpeg",
+    "mpegts": "mpegts",
+    "mp4": "mov",
+    "m4a": "mov",
+    "mov": "mov",
+    "webm": "matroska",
+    "mkv": "matroska",
+    "mp3": "mp3",
+    "aac": "aac",
+}
+BY_SOUNDFILE = frozenset({"wav", "flac", "ogg", "aiff"})  # libsndfile reads these, and faster
+ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
+
+
+@contextmanager
+def open_container(source: Source, stage: Stage) -> Iterator[Any]:
+    """Open a sound or video file as a PyAV input container, its format forced to what it is.
+
+    A local file only: a playlist or a name that looks like a URL is never followed.
+
+    Raises:
+        MediaError: not a container that is known, or FFmpeg refuses it.
+    """
+    name = source_name(source)
+    found = sniff(source)
+    if found is None or found[1] not in DEMUXERS:
+        what = f"is {found[1]}, not sound or video." if found else "is of no known format."
+        raise MediaError(name, stage, f"{what} Check the file, or leave it out.")
+    demuxer = DEMUXERS[found[1]]
+    options = {"usetoc": "2"} if demuxer == "mp3" else {}  # seek by frames, not by a rough table
+    file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{name}"
+    try:
+        container = av.open(file, format=demuxer, options=options, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        message = f"can't be opened, {_reason(error)}. It may be cut short; copy or re-encode it."
+        raise MediaError(name, stage, message, demuxer) from None
+    with container:
+        yield container
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).lower()
+
+
+def video_stream(container: Any) -> Any | None:
+    """Return the first video stream that is not cover art, None if there is none."""
+    for stream in container.streams.video:
+        if not int(stream.disposition) & ATTACHED_PICTURE and stream.codec_context is not None:
+            return stream
+    return None
+
+
+def audio_stream(container: Any) -> Any | None:
+    """Return the first sound stream that a decoder exists for, None if there is none."""
+    return next((s for s in container.streams.audio if s.codec_context is not None), None)
+
+
+def declared_seconds(container: Any, stream: Any, source: Source) -> float | None:
+    """Return how long the headers say a stream is, in seconds; None if they do not say.
+
+    A length that FFmpeg guesses from a bit rate (raw AAC, MP3 without a Xing header, MPEG
+    streams) counts as not said.
+    """
+    if container.format.name in ("aac", "mpegts", "mpeg"):
+        return None
+    if container.format.name == "mp3" and not has_xing_header(source):
+        return None
+    if stream.duration is not None and stream.duration > 0:
+        return float(stream.duration * stream.time_base)
+    tagged = _clock_seconds(stream.metadata.get("DURATION", ""))
+    if tagged:
+        return tagged
+    if len(container.streams) == 1 and container.duration and container.duration > 0:
+        start = max(0.0, (container.start_time or 0) / 1e6)
+        return max(0.0, container.duration / 1e6 - start)
+    return None
+
+
+def has_xing_header(source: Source) -> bool:
+    """Return whether an MP3 says how many frames it has."""
+    head = read_at(source, 0, HEAD_BYTES)
+    if head[:3] == b"ID3":
+        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+        head = read_at(source, 10 + size, HEAD_BYTES)
+    return any(mark in head[:512] for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _clock_seconds(text: str) -> float | None:
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None

@@ -1,0 +1,178 @@
+"""What a file is and how large, by its content and from its headers alone; nothing is decoded.
+
+A file's name is not trusted (text excepted, which has no magic bytes): an MP3 named ``.jpg`` is
+audio, an MP4 without pictures is audio, cover art makes no video, an animated GIF is an image.
+This module knows nothing of what is done with a file.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import soundfile
+
+from mmembed.errors import MediaError
+from mmembed.media.container import (
+    BY_SOUNDFILE,
+    audio_stream,
+    declared_seconds,
+    open_container,
+    video_stream,
+)
+from mmembed.media.image import open_image, orientation
+from mmembed.media.sniff import Source, read_at, sniff, source_name
+from mmembed.modality import Modality
+
+__all__ = ["MediaInfo", "Source", "probe", "sniff"]
+
+SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What one file is; a field is None where it does not apply or the file does not say.
+
+    Attributes:
+        modality: ``image``, ``audio``, ``video`` or ``text``.
+        format: by content, in lower case: ``jpeg``, ``wav``, ``mp4`` …
+        width: pixels as shown, after rotation by EXIF or the display matrix.
+        height: pixels as shown.
+        duration_seconds: length of the sound or of the video.
+        fps: average frames a second.
+        sample_rate: of the sound (track), in Hz.
+        channels: of the sound (track).
+        has_audio: whether there is sound.
+    """
+
+    modality: Modality
+    format: str
+    width: int | None = None
+    height: int | None = None
+    duration_seconds: float | None = None
+    fps: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    has_audio: bool = False
+
+
+def probe(source: Source) -> MediaInfo:
+    """Tell what a file is from its content, reading no more than its headers.
+
+    Args:
+        source: a path, or the encoded file as ``bytes``.
+
+    Raises:
+        MediaError: (stage ``probe``) no such file, a folder, empty, of no known format, or with
+            headers that can't be read.
+    """
+    found = sniff(source)
+    if found is None:
+        name = source_name(source)
+        if not read_at(source, 0, 1):
+            raise MediaError(name, "probe", "is empty. Copy it again, or leave it out.")
+        message = "is of no known format. Convert it to a common one, or leave it out."
+        raise MediaError(name, "probe", message)
+    modality, kind = found
+    if modality == "text":
+        return MediaInfo("text", kind)
+    if modality == "image":
+        return _probe_image(source, kind)
+    if kind in BY_SOUNDFILE and (info := _probe_sound(source, kind)):
+        return info
+    return _probe_container(source, kind)
+
+
+def _probe_image(source: Source, kind: str) -> MediaInfo:
+    with open_image(source, "probe") as image:
+        width, height = image.size
+        # PNG may keep EXIF behind its pixels, and Pillow would decode them all to look there;
+        # of a TIFF Pillow gives the size as shown
+        known = "exif" in image.info if kind == "png" else kind != "tiff"
+        if known and orientation(image) in SIDEWAYS:
+            width, height = height, width
+    return MediaInfo("image", kind, width=width, height=height)
+
+
+def _probe_sound(source: Source, kind: str) -> MediaInfo | None:
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        info = soundfile.info(file)
+    except (soundfile.LibsndfileError, OSError):
+        return None
+    return MediaInfo(
+        "audio",
+        kind,
+        duration_seconds=info.frames / info.samplerate,
+        sample_rate=info.samplerate,
+        channels=info.channels,
+        has_audio=True,
+    )
+
+
+def _probe_container(source: Source, kind: str) -> MediaInfo:
+    with open_container(source, "probe") as container:
+        sound, pictures = audio_stream(container), video_stream(container)
+        if sound is None and pictures is None:
+            message = "holds neither sound nor pictures that can be decoded. Re-encode it."
+            raise MediaError(source_name(source), "probe", message, container.format.name)
+        width = height = fps = None
+        if pictures is not None:
+            width, height = pictures.codec_context.width, pictures.codec_context.height
+            if container.format.name.startswith("mov") and _shown_sideways(source):
+                width, height = height, width
+            fps = float(pictures.average_rate) if pictures.average_rate else None
+        return MediaInfo(
+            "audio" if pictures is None else "video",
+            kind,
+            width=width,
+            height=height,
+            duration_seconds=_seconds(container, pictures or sound, source),
+            fps=fps,
+            sample_rate=sound.codec_context.sample_rate if sound else None,
+            channels=sound.codec_context.channels if sound else None,
+            has_audio=sound is not None,
+        )
+
+
+def _seconds(container: Any, stream: Any, source: Source) -> float | None:
+    """Return the declared length, else FFmpeg's guess, else the end of the last packet."""
+    said = declared_seconds(container, stream, source)
+    if said is not None:
+        return said
+    if container.duration and container.duration > 0:
+        return container.duration / 1e6
+    first, end = None, 0
+    for packet in container.demux(stream):
+        if packet.pts is not None:
+            first = packet.pts if first is None else min(first, packet.pts)
+            end = max(end, packet.pts + (packet.duration or 0))
+    return None if first is None else float((end - first) * stream.time_base)
+
+
+def _shown_sideways(source: Source) -> bool:
+    """Return whether the first picture track of an MP4 or MOV is turned by 90 degrees.
+
+    PyAV does not show the display matrix of a stream, so it is read from the track header
+    (``tkhd``, ISO 14496-12 §8.3.2).
+    """
+    offset, moov = 0, b""
+    while len(head := read_at(source, offset, 16)) >= 8:
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        if kind == b"moov":
+            moov = read_at(source, offset, size or 1 << 30)
+            break
+        if size < 8:
+            break
+        offset += size
+    at = moov.find(b"tkhd")
+    while at >= 0:
+        body = at + 4 + (52 if moov[at + 4 : at + 5] == b"\1" else 40)
+        fields = [int.from_bytes(moov[i : i + 4], "big") for i in range(body, body + 44, 4)]
+        if fields[9] and fields[10]:  # width and height: sound has none
+            return fields[0] == 0 and fields[1] != 0
+        at = moov.find(b"tkhd", at + 4)
+    return False

@@ -7,8 +7,12 @@ at ``i / rate_out`` seconds and silence follows the last sample. Nothing here kn
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
 
 import av
+import av.filter
 import numpy as np
 
 from mmembed.media.segments import Span
@@ -62,7 +66,11 @@ def resample(samples: np.ndarray, rate: int, rate_out: int) -> np.ndarray:
         return samples
     length = resampled_length(samples.shape[1], rate, rate_out)
     tail = np.zeros(2 * _context(rate, rate_out), np.float32)
-    return np.stack([_resample_mono(np.append(c, tail), rate, rate_out)[:length] for c in samples])
+    channels = [
+        _filtered(np.append(channel, tail)[None], (rate, "mono"), ("aresample", str(rate_out)))
+        for channel in samples  # one by one: any number of channels, whatever their layout
+    ]
+    return np.concatenate(channels)[:, :length]
 
 
 def mix(samples: np.ndarray, channels: int) -> np.ndarray:
@@ -82,25 +90,39 @@ def mix(samples: np.ndarray, channels: int) -> np.ndarray:
         return np.repeat(samples, channels, axis=0)
     if max(channels, len(samples)) > len(LAYOUTS) or channels < 1:
         raise ValueError(f"can't mix {len(samples)} channels to {channels}; ask for 1, or for all")
-    resampler = av.AudioResampler(format="fltp", layout=LAYOUTS[channels - 1])
-    frame = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(samples), format="fltp", layout=LAYOUTS[len(samples) - 1]
+    given, asked = LAYOUTS[len(samples) - 1], LAYOUTS[channels - 1]
+    rate = 48000  # any: both sides are the same
+    return _filtered(
+        samples, (rate, given), ("aresample", f"out_chlayout={asked}:rematrix_maxval=1")
     )
-    frame.sample_rate = 48000  # any: both sides are the same
-    return np.concatenate([f.to_ndarray() for f in resampler.resample(frame)], axis=1)
 
 
 def _context(rate: int, rate_out: int) -> int:
     return math.ceil(CONTEXT_TAPS * max(1.0, rate / rate_out))
 
 
-def _resample_mono(samples: np.ndarray, rate: int, rate_out: int) -> np.ndarray:
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_out)
-    out = []
-    for start in range(0, len(samples), CHUNK_SAMPLES):
-        chunk = np.ascontiguousarray(samples[None, start : start + CHUNK_SAMPLES])
-        frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout="mono")
-        frame.sample_rate = rate
-        out += resampler.resample(frame)
-    out += resampler.resample(None)
-    return np.concatenate([frame.to_ndarray()[0] for frame in out])
+def _filtered(
+    samples: np.ndarray, rate_and_layout: tuple[int, str], audio_filter: tuple[str, str]
+) -> np.ndarray:
+    """Send samples through one FFmpeg filter on one thread (its default is one a core)."""
+    rate, layout = rate_and_layout
+    tick = Fraction(1, rate)
+    graph = av.filter.Graph()
+    graph.threads = 1
+    entry = graph.add_abuffer(sample_rate=rate, format="fltp", layout=layout, time_base=tick)
+    graph.link_nodes(entry, graph.add(*audio_filter), graph.add("abuffersink")).configure()
+    out: list[np.ndarray] = []
+    for start in range(0, samples.shape[1], CHUNK_SAMPLES):
+        chunk = np.ascontiguousarray(samples[:, start : start + CHUNK_SAMPLES])
+        frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout=layout)
+        frame.sample_rate, frame.time_base, frame.pts = rate, tick, start
+        graph.push(frame)
+        out += _pulled(graph)
+    graph.push(None)
+    return np.concatenate([*out, *_pulled(graph)], axis=1)
+
+
+def _pulled(graph: av.filter.Graph) -> Iterator[np.ndarray]:
+    with suppress(av.BlockingIOError, av.EOFError):
+        while True:
+            yield graph.pull().to_ndarray()

@@ -115,11 +115,13 @@ def _upright_rgb(frame: Any, min_side: int | None) -> np.ndarray:
     if min_side is not None and min(width, height) > ROOM * min_side:
         scale = ROOM * min_side / min(width, height)
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    rgb = frame.reformat(width, height, format="rgb24", interpolation="AREA").to_ndarray()
+    # one thread: starting a pool for every frame costs 20 times the conversion of a small one
+    rgb = frame.reformat(width, height, format="rgb24", interpolation="AREA", threads=1)
+    pixels = rgb.to_ndarray()
     matrix = next((s for s in frame.side_data if s.type.name == "DISPLAYMATRIX"), None)
     if matrix is None:
-        return rgb
+        return pixels
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5]  # x' = a x + c y, y' = b x + d y
     if abs(b) > abs(a):
-        rgb, a, d = rgb.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

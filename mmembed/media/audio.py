@@ -19,6 +19,9 @@ from mmembed.media.segments import Span
 from mmembed.media.sniff import Source, read_at, sniff, source_name
 from mmembed.media.soundtrack import Range, Track, clearly_short, decode_track
 
+MOST_SAMPLES = 1 << 40  # more in a header means "unknown"
+BLOCK_SAMPLES = 1 << 22  # read in blocks: memory follows what is there, not what is declared
+OGG_READ_SECONDS = 30.0  # spans that begin later are left to FFmpeg, which seeks Ogg exactly
 STREAMED_BYTES = 0x7FFFF000  # WAV lengths from here on mean "written before the end was known"
 
 
@@ -122,22 +125,38 @@ def _by_libsndfile(source: Source, wanted: Range) -> Track | None:
             io.BytesIO(source) if isinstance(source, bytes) else source
         ) as file:
             rate, frames = file.samplerate, file.frames
+            if not 0 < frames < MOST_SAMPLES:  # a stream, whose length was never filled in
+                return None
             first, stop = wanted(rate)
             begin = min(first, frames)
+            if found[1] == "ogg":  # libsndfile misplaces seeks in the last page, so it reads on
+                if begin > OGG_READ_SECONDS * rate:
+                    return None
+                begin = 0
             file.seek(begin)
-            count = max(0, frames - begin if stop is None else min(stop, frames) - begin)
-            samples = file.read(count, dtype="float32", always_2d=True).T
+            count = max(0, min(frames if stop is None else stop, frames) - begin)
+            blocks = [np.zeros((0, file.channels), np.float32)]
+            while sum(map(len, blocks)) < count:
+                blocks.append(file.read(min(count, BLOCK_SAMPLES), "float32", always_2d=True))
+                if not len(blocks[-1]):
+                    break
+            samples = np.concatenate(blocks)[:count].T
     except (soundfile.LibsndfileError, OSError, ValueError):
         return None
     declared = None
     if samples.shape[1] < count:
         frames, declared = begin + samples.shape[1], frames / rate
     elif found[1] == "wav":
-        if not frames:
-            return None
         declared = _declared_wav_seconds(source)
     short = clearly_short(frames / rate, declared) and (stop is None or stop > frames)
-    return Track(samples, rate, first, "libsndfile", frames / rate, declared if short else None)
+    return Track(
+        samples[:, min(first, frames) - begin :],
+        rate,
+        first,
+        "libsndfile",
+        frames / rate,
+        declared if short else None,
+    )
 
 
 def _declared_wav_seconds(source: Source) -> float | None:

@@ -55,10 +55,9 @@ def open_container(source: Source, stage: Stage) -> Iterator[Any]:
         what = f"is {found[1]}, not sound or video." if found else "is of no known format."
         raise MediaError(name, stage, f"{what} Check the file, or leave it out.")
     demuxer = DEMUXERS[found[1]]
-    options = {"usetoc": "2"} if demuxer == "mp3" else {}  # seek by frames, not by a rough table
     file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{name}"
     try:
-        container = av.open(file, format=demuxer, options=options, metadata_errors="replace")
+        container = av.open(file, format=demuxer, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         message = f"can't be opened, {_reason(error)}. It may be cut short; copy or re-encode it."
         raise MediaError(name, stage, message, demuxer) from None
@@ -96,8 +95,8 @@ def declared_seconds(container: Any, stream: Any, source: Source) -> float | Non
     if stream.duration is not None and stream.duration > 0:
         return float(stream.duration * stream.time_base)
     tagged = _clock_seconds(stream.metadata.get("DURATION", ""))
-    if tagged:
-        return tagged
+    if tagged:  # Matroska's tag counts from the beginning of the file
+        return tagged - max(0.0, float((stream.start_time or 0) * stream.time_base))
     if len(container.streams) == 1 and container.duration and container.duration > 0:
         start = max(0.0, (container.start_time or 0) / 1e6)
         return max(0.0, container.duration / 1e6 - start)

@@ -101,6 +101,8 @@ def _probe_sound(source: Source, kind: str) -> MediaInfo | None:
         info = soundfile.info(file)
     except (soundfile.LibsndfileError, OSError):
         return None
+    if not 0 < info.frames < 1 << 40:  # a stream, whose length was never filled in
+        return None
     return MediaInfo(
         "audio",
         kind,

@@ -6,6 +6,7 @@ This module knows nothing of files, rates or decoders.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -64,8 +65,13 @@ def cut(
     last = 0
     while duration_seconds - (last * hop_seconds + length_seconds) >= least:
         last += 1
-    ends = [i * hop_seconds + length_seconds for i in range(last)] + [duration_seconds]
-    return [Span(i, i * hop_seconds, end) for i, end in enumerate(ends)]
+    starts = [i * hop_seconds for i in range(last + 1)]
+    # i * hop + length may round to a hair before the next start: there must be no hole
+    ends = [max(a + length_seconds, b) for a, b in itertools.pairwise(starts)]
+    return [
+        Span(i, start, end)
+        for i, (start, end) in enumerate(zip(starts, [*ends, duration_seconds], strict=True))
+    ]
 
 
 def uniform_times(span: Span, count: int) -> list[float]:

@@ -84,7 +84,7 @@ def decode_video(
             if latest is None or latest[0] is not frame:
                 latest = frame, _upright_rgb(frame, min_side)
             shown[time] = latest[1], reader.seconds(frame)
-    if reader.corrupt * 10 > reader.good:
+    if reader.corrupt * 10 > reader.good + 10:  # one broken end is no matter
         message = f"is corrupt, {reader.corrupt} packets can't be decoded. Re-encode it."
         raise MediaError(name, "decode", message, reader.decoder)
     sizes = {pixels.shape for pixels, _ in shown.values()}

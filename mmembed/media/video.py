@@ -74,16 +74,16 @@ def decode_video(
         shown: dict[float, tuple[np.ndarray, float]] = {}
         latest: tuple[Any, np.ndarray] | None = None
         for time in sorted(set(times_seconds)):
-            frame = reader.shown_at(time)
-            if frame is None:
+            now = reader.shown_at(time)
+            if now is None:
                 reason = reader.failure or "no frame comes out"
                 message = f"can't be decoded, {reason}. Re-encode it."
                 raise MediaError(name, "decode", message, reader.decoder)
             if reader.ended:
                 _check_end(reader, time, declared_seconds(container, stream, source), name)
-            if latest is None or latest[0] is not frame:
-                latest = frame, _upright_rgb(frame, min_side)
-            shown[time] = latest[1], reader.seconds(frame)
+            if latest is None or latest[0] is not now.frame:
+                latest = now.frame, _upright_rgb(now.frame, min_side)
+            shown[time] = latest[1], now.seconds
     if reader.corrupt * 10 > reader.good + 10:  # one broken end is no matter
         message = f"is corrupt, {reader.corrupt} packets can't be decoded. Re-encode it."
         raise MediaError(name, "decode", message, reader.decoder)

@@ -17,7 +17,7 @@ from PIL import Image
 
 RATE = 16000
 FPS = 25
-DARKEST, STEP = 20, 3  # frame i of a numbered video is grey of DARKEST + STEP * i
+BASE, DARKEST, STEP = 9, 15, 26  # a numbered frame shows two digits of base 9 as shades of grey
 
 
 def _tone(seconds: float, rate: int = RATE, hertz: Sequence[float] = (440.0,)) -> np.ndarray:
@@ -109,12 +109,17 @@ def _faststart(data: bytes) -> bytes:
         return path.read_bytes()
 
 
-def _numbered(count: int, height: int = 32, width: int = 48) -> list[np.ndarray]:
-    return [np.full((height, width, 3), DARKEST + STEP * i, np.uint8) for i in range(count)]
+def _numbered(count: int, height: int = 32, width: int = 64) -> list[np.ndarray]:
+    digits = [divmod(i, BASE) for i in range(count)]
+    pair = np.array(digits, np.uint8)[:, None, :, None] * STEP + DARKEST
+    return [np.repeat(np.tile(p, (height, 1, 3)), width // 2, axis=1) for p in pair]
 
 
 def _numbers(frames: np.ndarray) -> list[int]:
-    return [round((float(f.mean()) - DARKEST) / STEP) for f in frames]
+    half = frames.shape[2] // 2
+    pairs = [(f[:, :half].mean(), f[:, half:].mean()) for f in frames]
+    digits = [[round((float(shade) - DARKEST) / STEP) for shade in pair] for pair in pairs]
+    return [BASE * first + second for first, second in digits]
 
 
 def _picture(format: str, image: Image.Image, **options: Any) -> bytes:

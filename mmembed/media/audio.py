@@ -6,7 +6,6 @@ WAV, FLAC, Ogg Vorbis and AIFF go through libsndfile, everything else through FF
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from mmembed.errors import MediaError
 from mmembed.media.container import BY_SOUNDFILE
 from mmembed.media.resample import fit, mix, needed_range, resample
 from mmembed.media.segments import Span
-from mmembed.media.sniff import Source, read_at, sniff, source_name
+from mmembed.media.sniff import Source, path_or_file, read_at, sniff, source_name
 from mmembed.media.soundtrack import Range, Track, clearly_short, decode_track
 
 MOST_SAMPLES = 1 << 40  # more in a header means "unknown"
@@ -121,9 +120,7 @@ def _by_libsndfile(source: Source, wanted: Range) -> Track | None:
     if found is None or found[1] not in BY_SOUNDFILE:
         return None
     try:
-        with soundfile.SoundFile(
-            io.BytesIO(source) if isinstance(source, bytes) else source
-        ) as file:
+        with soundfile.SoundFile(path_or_file(source)) as file:
             rate, frames = file.samplerate, file.frames
             if not 0 < frames < MOST_SAMPLES:  # a stream, whose length was never filled in
                 return None

@@ -6,7 +6,6 @@ It knows nothing of samples or frames: :mod:`mmembed.media.audio` and
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import av
 
 from mmembed.errors import MediaError, Stage
-from mmembed.media.sniff import HEAD_BYTES, Source, read_at, sniff, source_name
+from mmembed.media.sniff import HEAD_BYTES, Source, path_or_file, read_at, sniff, source_name
 
 DEMUXERS = {  # FFmpeg's name of each container that sniff() knows
     "wav": "wav",
@@ -55,7 +54,9 @@ def open_container(source: Source, stage: Stage) -> Iterator[Any]:
         what = f"is {found[1]}, not sound or video." if found else "is of no known format."
         raise MediaError(name, stage, f"{what} Check the file, or leave it out.")
     demuxer = DEMUXERS[found[1]]
-    file = io.BytesIO(source) if isinstance(source, bytes) else f"file:{name}"
+    file = path_or_file(source)
+    if isinstance(file, str):
+        file = f"file:{file}"
     try:
         container = av.open(file, format=demuxer, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -6,7 +6,6 @@ the size or the normalisation that an encoder wants.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from mmembed.errors import MediaError, Stage
-from mmembed.media.sniff import Source, read_at, sniff, source_name
+from mmembed.media.sniff import Source, path_or_file, read_at, sniff, source_name
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -61,9 +60,8 @@ def open_image(source: Source, stage: Stage) -> Iterator[Image.Image]:
             raise MediaError(name, stage, "is empty. Copy it again, or leave it out.")
         what = f"is {found[1]}, not an image" if found else "is not an image of a known format"
         raise MediaError(name, stage, f"{what}. Check the path.")
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with Image.open(file, formats=(found[1].upper(),)) as image:
+        with Image.open(path_or_file(source), formats=(found[1].upper(),)) as image:
             yield image
     except Image.DecompressionBombError:
         message = (

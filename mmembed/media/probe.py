@@ -7,7 +7,6 @@ This module knows nothing of what is done with a file.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ from mmembed.media.container import (
     video_stream,
 )
 from mmembed.media.image import open_image, orientation
-from mmembed.media.sniff import Source, read_at, sniff, source_name
+from mmembed.media.sniff import Source, path_or_file, read_at, sniff, source_name
 from mmembed.modality import Modality
 
 __all__ = ["MediaInfo", "Source", "probe", "sniff"]
@@ -96,9 +95,8 @@ def _probe_image(source: Source, kind: str) -> MediaInfo:
 
 
 def _probe_sound(source: Source, kind: str) -> MediaInfo | None:
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        info = soundfile.info(file)
+        info = soundfile.info(path_or_file(source))
     except (soundfile.LibsndfileError, OSError):
         return None
     if not 0 < info.frames < 1 << 40:  # a stream, whose length was never filled in

@@ -6,6 +6,7 @@ This module knows nothing of what lies inside a container (an MP4 may hold sound
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -58,6 +59,18 @@ MP3_KBPS = {  # by version is 1, layer; ISO 11172-3 and 13818-3
 def source_name(source: Source) -> str:
     """Return how an error names a source: its path, or ``"<bytes>"``."""
     return "<bytes>" if isinstance(source, bytes) else os.fspath(source)
+
+
+class _Memory(io.BytesIO):
+    """Bytes as a file; a seek before the beginning, which broken headers cause, goes there."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return super().seek(max(0, offset) if whence == os.SEEK_SET else offset, whence)
+
+
+def path_or_file(source: Source) -> str | io.BytesIO:
+    """Return what a decoder can open: the path, or a file in memory."""
+    return _Memory(source) if isinstance(source, bytes) else os.fspath(source)
 
 
 def read_at(source: Source, offset: int, count: int, *, stage: Stage = "probe") -> bytes:

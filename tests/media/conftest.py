@@ -157,6 +157,7 @@ def _fixture(name: str, function: Callable[..., Any]) -> Any:
 tone = _fixture("tone", _tone)
 encode_sound = _fixture("encode_sound", _encode_sound)
 faststart = _fixture("faststart", _faststart)
+write_sound = _fixture("write_sound", _write_sound)
 encode_video = _fixture("encode_video", _encode_video)
 numbered = _fixture("numbered", _numbered)
 numbers = _fixture("numbers", _numbers)

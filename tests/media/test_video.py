@@ -261,3 +261,22 @@ def test_times_must_be_finite_and_at_least_one(times: list[float]) -> None:
 def test_a_clip_has_a_time_for_every_frame() -> None:
     with pytest.raises(ValueError, match="a clip holds frames"):
         Clip(np.zeros((2, 4, 4, 3), np.uint8), np.zeros(3))
+
+
+@pytest.mark.parametrize("matrix", ["ITU709", "ITU601"])
+@pytest.mark.parametrize("levels", ["MPEG", "JPEG"])
+def test_colours_follow_the_matrix_and_range_that_the_stream_names(
+    matrix: str, levels: str
+) -> None:
+    colour = (200, 40, 60)
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), colour, np.uint8), format="rgb24")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        stream = output.add_stream("libx264", rate=FPS, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.colorspace = {"ITU709": 1, "ITU601": 5}[matrix]
+        stream.codec_context.color_range = {"MPEG": 1, "JPEG": 2}[levels]
+        frame = frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=levels)
+        output.mux([*stream.encode(frame), *stream.encode(None)])
+    got = decode_video(file.getvalue(), [0.0]).frames[0, 20, 30]
+    assert np.abs(got.astype(int) - colour).max() <= 4

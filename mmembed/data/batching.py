@@ -7,7 +7,7 @@ encoders or files.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -110,18 +110,56 @@ class Buckets(Generic[Key]):
             yield bucket, self._waiting.pop(bucket)
 
 
-def batches_by_length(
-    buckets: Sequence[Hashable], batch_size: int, order: Iterable[int]
-) -> list[list[int]]:
-    """Return batches of item indices, each of one bucket, taking the items in ``order``.
+class LengthBatchSampler:
+    """Batches of sample indices of similar length, in another order each epoch.
 
-    Every index of ``order`` is in exactly one batch; a bucket's last batch may be short.
+    Samples are shuffled, sorted by length within pools of ``pool`` batches, and cut into batches
+    whose order is shuffled again; so padding is small and batches stay mixed.
+
+    Args:
+        lengths: padded length of each sample.
+        batch_size: samples a batch.
+        seed: of the order; the order depends on it and on the epoch alone.
+        drop_last: leave out the last, shorter batch of an epoch.
+        pool: batches that are sorted together.
     """
-    waiting: dict[Hashable, list[int]] = {}
-    batches: list[list[int]] = []
-    for index in order:
-        batch = waiting.setdefault(buckets[index], [])
-        batch.append(index)
-        if len(batch) == batch_size:
-            batches.append(waiting.pop(buckets[index]))
-    return batches + list(waiting.values())
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int = 0,
+        drop_last: bool = True,
+        pool: int = 8,
+    ) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size, self.seed, self.pool = batch_size, seed, pool
+        self.drop_last = drop_last and len(lengths) >= batch_size
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> LengthBatchSampler:
+        """Itself: where Lightning looks for :meth:`set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of ``epoch``."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.lengths), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(len(self.lengths))
+        if self.drop_last:
+            order = order[: len(self) * self.batch_size]
+        size = self.pool * self.batch_size
+        batches: list[np.ndarray] = []
+        for start in range(0, len(order), size):
+            pool = order[start : start + size]
+            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
+            batches += [pool[i : i + self.batch_size] for i in range(0, len(pool), self.batch_size)]
+        for index in rng.permutation(len(batches)):
+            yield batches[index].tolist()

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Training: losses over weighted pairs of modalities, the Lightning module, and its command."""

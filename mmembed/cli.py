@@ -1,0 +1,76 @@
+"""The ``mmembed`` command: one table of jobs, each imported only when it is called.
+
+A user's mistake comes out as ``mmembed: error: …`` and exit code 2, never as a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from mmembed import __version__
+from mmembed.errors import ConfigError, MmembedError
+
+JOBS: dict[str, tuple[str, str, str]] = {
+    "fit": ("mmembed.training.command", "run", "train a space from a config"),
+    "validate": ("mmembed.training.command", "run", "score a checkpoint on the val split"),
+    "test": ("mmembed.training.command", "run", "score a checkpoint on the test split"),
+    "predict": ("mmembed.training.command", "run", "vectors of the test split, in memory"),
+    "embed": ("mmembed.embedding.command", "run", "a folder or manifest of media to Parquet"),
+    "evaluate": ("mmembed.evaluation.command", "run", "a Parquet dataset to scores and a report"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one job and return its exit code: 0, 2 for a user's mistake, 130 for Ctrl-C.
+
+    Args:
+        arguments: words of the command line, without ``mmembed``; None takes the process's own.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"mmembed {__version__}")
+        return 0
+    try:
+        return _job(words[0])(words)
+    except MmembedError as error:
+        print(f"mmembed: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("mmembed: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def usage() -> str:
+    """Return the help text: a line a job."""
+    width = max(map(len, JOBS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, _, text) in JOBS.items()]
+    return "\n".join(
+        [
+            "usage: mmembed JOB ...",
+            "",
+            "Images, sounds and videos to vectors in one space, to Parquet, to a verdict.",
+            "",
+            *lines,
+            "",
+            "mmembed JOB --help says more; mmembed --version says which one this is.",
+        ]
+    )
+
+
+def _job(name: str) -> Callable[[list[str]], int]:
+    if name not in JOBS:
+        near = difflib.get_close_matches(name, JOBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(JOBS)}"
+        raise ConfigError(f"there is no job {name}; {hint}")
+    module, function, _ = JOBS[name]
+    return getattr(importlib.import_module(module), function)

@@ -1,0 +1,185 @@
+"""Folders and manifests to one table of samples; nothing is opened but the manifest itself.
+
+A *sample* is a row with any subset of ``image``, ``audio``, ``video`` and ``text`` (a path; the
+text itself) plus ``label``, ``group`` and ``split``. Columns whose names start with ``meta_`` are
+carried through; any other name is refused, since it is nearly always a misspelling.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from mmembed.errors import ManifestError
+from mmembed.modality import MODALITIES, modality_of_suffix
+
+MEDIA = ("image", "audio", "video")
+COLUMNS = ("id", *MODALITIES, "label", "group", "split")
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+READERS = {
+    ".parquet": pq.read_table,
+    ".csv": pyarrow.csv.read_csv,
+    ".jsonl": pyarrow.json.read_json,
+    ".ndjson": pyarrow.json.read_json,
+}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A table of samples and the folder that their paths are relative to.
+
+    Attributes:
+        table: one row a sample; every column of :data:`COLUMNS` is there, null where unknown.
+        root: what the paths in it are relative to.
+        source: the folder or manifest they were read from, as the user named it.
+    """
+
+    table: pa.Table
+    root: Path
+    source: str
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def split(self, name: str) -> Samples:
+        """Return the samples of one split."""
+        return Samples(self.table.filter(pc.equal(self.table["split"], name)), self.root, self.source)
+
+    def paths(self, modality: str) -> list[str | None]:
+        """Return where each sample's file of ``modality`` is; None where it has none."""
+        root = str(self.root)
+        cells = self.table[modality].to_pylist()
+        return [None if cell is None else os.path.join(root, cell) for cell in cells]
+
+
+def read_samples(source: str | Path) -> Samples:
+    """Read a manifest (Parquet, CSV, JSONL) or list a folder of media as samples.
+
+    In a folder, the files of one folder that share a stem are one sample (``0001.jpg``,
+    ``0001.wav``, ``0001.txt``); its label is the first folder below the root, and a first folder
+    named ``train``, ``val`` or ``test`` is the split. Names that start with a dot are left out.
+
+    Raises:
+        ManifestError: nothing there, nothing in it, or columns, ids, groups or splits that can't
+            be right.
+    """
+    path = Path(source)
+    if path.is_dir():
+        table, root = _list_folder(path), path
+    else:
+        table, root = read_manifest(path), path.parent
+    return Samples(table, root, str(source))
+
+
+def read_manifest(path: str | Path) -> pa.Table:
+    """Read a manifest, all columns as strings, with every column of :data:`COLUMNS`.
+
+    Raises:
+        ManifestError: as :func:`read_samples`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such folder or manifest")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ManifestError(f"{path}: a manifest ends in {', '.join(READERS)}")
+    try:
+        table = reader(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ManifestError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
+    _check_columns(table.column_names, path)
+    table = _complete(table)
+    _check_rows(table, path)
+    return table
+
+
+def _check_columns(names: Sequence[str], path: Path) -> None:
+    for name in names:
+        if name not in COLUMNS and not name.startswith("meta_"):
+            near = difflib.get_close_matches(name, COLUMNS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(COLUMNS)}."
+            raise ManifestError(
+                f"{path}: unknown column {name}; {hint} To carry it through, name it meta_{name}."
+            )
+    if not set(names) & set(MODALITIES):
+        raise ManifestError(f"{path}: no column of media ({', '.join(MODALITIES)})")
+
+
+def _complete(table: pa.Table) -> pa.Table:
+    columns = {}
+    for name in (*COLUMNS, *(n for n in table.column_names if n.startswith("meta_"))):
+        if name in table.column_names:
+            column = table[name].cast(pa.string())
+            columns[name] = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+        else:
+            columns[name] = pa.nulls(table.num_rows, pa.string())
+    return pa.table(columns)
+
+
+def _check_rows(table: pa.Table, path: Path) -> None:
+    if table.num_rows == 0:
+        raise ManifestError(f"{path}: has no rows")
+    empty = pc.and_kleene(*[pc.is_null(table[m]) for m in MODALITIES][:2])
+    for name in MODALITIES[2:]:
+        empty = pc.and_kleene(empty, pc.is_null(table[name]))
+    count = pc.sum(empty).as_py()
+    if count:
+        first = pc.index(empty, True).as_py()
+        raise ManifestError(
+            f"{path}: {count} rows have no media at all, the first is row {first}. Remove them."
+        )
+    ids = table["id"].drop_null()
+    counts = pc.value_counts(ids)
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(repeated):
+        raise ManifestError(
+            f"{path}: id {repeated[0]['values']} stands in {repeated[0]['counts']} rows; "
+            f"{len(repeated)} ids are not unique"
+        )
+    pairs = table.select(["group", "split"]).drop_null().group_by(["group", "split"]).aggregate([])
+    splits = pc.value_counts(pairs["group"])
+    cut = splits.filter(pc.greater(splits.field("counts"), 1))
+    if len(cut):
+        raise ManifestError(
+            f"{path}: group {cut[0]['values']} is in more than one split; {len(cut)} groups are "
+            "cut. A group must stay in one split."
+        )
+
+
+def _list_folder(root: Path) -> pa.Table:
+    samples: dict[tuple[str, str, int], dict[str, str]] = {}
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        relative = Path(folder).relative_to(root)
+        for name in sorted(files):
+            modality = modality_of_suffix(os.path.splitext(name)[1])
+            if modality is None or name.startswith("."):
+                continue
+            stem, turn = os.path.splitext(name)[0], 0
+            while modality in samples.get((str(relative), stem, turn), {}):
+                turn += 1
+            sample = samples.setdefault((str(relative), stem, turn), _place(relative))
+            path = relative / name
+            sample[modality] = (
+                (root / path).read_text("utf-8", "replace") if modality == "text" else path.as_posix()
+            )
+    if not samples:
+        raise ManifestError(f"{root}: no images, sounds or videos in this folder")
+    return pa.Table.from_pylist(
+        list(samples.values()), pa.schema([(name, pa.string()) for name in COLUMNS])
+    )
+
+
+def _place(relative: Path) -> dict[str, str]:
+    parts = list(relative.parts)
+    sample = {"split": SPLITS[parts.pop(0)]} if parts and parts[0] in SPLITS else {}
+    return sample | ({"label": parts[0]} if parts else {})

@@ -1,0 +1,75 @@
+"""What a training run leaves behind, and the lines it prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+
+from mmembed.errors import MmembedError
+
+
+class SaveSpace(pl.Callback):
+    """Writes the trained space (``model.safetensors`` + ``space.json``) when ``fit`` ends.
+
+    Args:
+        folder: where to; a space already there is replaced.
+        weights: ``last`` are those at the end, ``best`` those of the checkpoint callback's best
+            score.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike, weights: Literal["last", "best"] = "last"
+    ) -> None:
+        self.folder, self.weights = Path(folder), weights
+
+    @torch.no_grad()
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the space."""
+        if not trainer.is_global_zero or trainer.fast_dev_run:
+            return
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        if self.weights == "best":
+            if not best:
+                raise MmembedError(
+                    "SaveSpace: weights is best, but no ModelCheckpoint kept a best one"
+                )
+            pl_module.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+        training = {
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "manifest": str(getattr(trainer.datamodule, "manifest", "")),  # type: ignore[attr-defined]
+            "weights": self.weights,
+        }
+        pl_module.space.save(self.folder, training)
+        print(f"space: {self.folder} ({pl_module.space.fingerprint[:8]})", file=sys.stderr)
+
+
+class EpochLines(pl.Callback):
+    """Prints a line an epoch: loss, validation score, speed and time left."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._began, self._first = time.monotonic(), trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line of this epoch."""
+        if not trainer.is_global_zero:
+            return
+        seen: dict[str, Any] = trainer.callback_metrics
+        spent = time.monotonic() - self._began
+        done = trainer.current_epoch + 1 - self._first
+        parts = [f"epoch {trainer.current_epoch + 1}"]
+        if trainer.max_epochs and trainer.max_epochs > 0:
+            parts[0] += f"/{trainer.max_epochs}"
+        parts += [f"{n} {float(seen[n]):.3f}" for n in ("train/loss", "val/mAP") if n in seen]
+        parts.append(f"{spent:.0f} s")
+        if trainer.max_epochs and trainer.max_epochs > 0:
+            left = spent / done * (trainer.max_epochs - trainer.current_epoch - 1)
+            parts.append(f"{left:.0f} s left")
+        print("  ".join(parts), file=sys.stderr, flush=True)

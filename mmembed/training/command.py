@@ -1,0 +1,112 @@
+"""``mmembed fit | validate | test | predict``: LightningCLI over a contrastive module and media.
+
+Everything of Lightning's trainer, of :class:`~mmembed.training.module.ContrastiveModule` and of
+:class:`~mmembed.data.datamodule.MediaDataModule` is an option and a config key.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ActionConfigFile
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+import mmembed.data.augment  # noqa: F401  (its classes can be named in a config)
+import mmembed.encoders  # noqa: F401
+from mmembed.data.datamodule import MediaDataModule
+from mmembed.errors import ConfigError, MmembedError
+from mmembed.options import explain, option_names
+from mmembed.training.callbacks import EpochLines
+from mmembed.training.module import ContrastiveModule
+
+QUIET = (
+    r".*LightningCLI's args parameter is intended.*",
+    r".*does not have many workers.*",
+    r".*`IterableDataset` has `__len__` defined.*",
+    r".*number of training batches.*is smaller than the logging interval.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*Precision bf16-mixed is not supported by the model summary.*",
+    r".*You defined a `validation_step` but have no `val_dataloader`.*",
+    r".*Total length of `.*` across ranks is zero.*",
+    r".*lr_scheduler.step\(\)` before `optimizer.step\(\)`.*",
+    r".*The '.*_dataloader' does not have many workers.*",
+)
+
+
+class Parser(LightningArgumentParser):
+    """A parser that raises one clear line instead of printing a page and exiting."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Raise the message as a :class:`ConfigError`."""
+        if isinstance(ex, MmembedError):
+            raise ex
+        raise explain(ex if ex is not None and str(ex) else ValueError(message), option_names(self))
+
+
+class TrainingCLI(LightningCLI):
+    """LightningCLI whose data takes its preprocessing from the model's encoders."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Return a parser whose errors are one line."""
+        parser = Parser(**kwargs)
+        parser.add_argument(
+            "-c", "--config", action=ActionConfigFile, help="a YAML file of options; repeatable"
+        )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Give the data module the preprocess of each encoder."""
+        parser.link_arguments(
+            "model",
+            "data.preprocess",
+            compute_fn=lambda model: model.space.preprocess,
+            apply_on="instantiate",
+        )
+
+
+def run(words: list[str]) -> int:
+    """Run one of Lightning's subcommands; ``words`` are its name and its arguments.
+
+    Raises:
+        ConfigError: an option or config key that can't be used.
+    """
+    _check_configs(words)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for pattern in QUIET:
+        warnings.filterwarnings("ignore", pattern)
+    TrainingCLI(
+        ContrastiveModule,
+        MediaDataModule,
+        args=words,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={
+            "callbacks": [EpochLines()],
+            "enable_model_summary": False,
+            "enable_progress_bar": False,
+            "log_every_n_steps": 10,
+        },
+        parser_kwargs={"prog": "mmembed"},
+    )
+    return 0
+
+
+def _check_configs(words: list[str]) -> None:
+    """Refuse a config file that is missing or no YAML, before anything heavy starts."""
+    for flag, value in zip(words, [*words[1:], ""], strict=True):
+        name, _, joined = flag.partition("=")
+        if name not in ("--config", "-c"):
+            continue
+        path = Path(joined or value)
+        if not path.is_file():
+            raise ConfigError(f"--config {path}: no such file")
+        try:
+            yaml.safe_load(path.read_text("utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            first = " ".join(str(error).split())[:200]
+            raise ConfigError(f"--config {path}: not YAML: {first}") from None

@@ -43,7 +43,11 @@ class Clip:
 
 
 def decode_video(
-    source: Source, times_seconds: Sequence[float], *, min_side: int | None = None
+    source: Source,
+    times_seconds: Sequence[float],
+    *,
+    min_side: int | None = None,
+    allow_truncated: bool = False,
 ) -> Clip:
     """Decode the frames shown at the asked times to RGB uint8 ``(times, height, width, 3)``.
 
@@ -56,6 +60,7 @@ def decode_video(
         times_seconds: in any order, repeats allowed, counted from the first frame.
         min_side: frames whose shorter side is more than twice this are scaled down to twice
             this (area averaging, the aspect kept).
+        allow_truncated: of a file that stops early, take its last frame for what is missing.
 
     Raises:
         MediaError: (stage ``decode``) not a video, corrupt, or stopping clearly before an asked
@@ -79,7 +84,7 @@ def decode_video(
                 reason = reader.failure or "no frame comes out"
                 message = f"can't be decoded, {reason}. Re-encode it."
                 raise MediaError(name, "decode", message, reader.decoder)
-            if reader.ended:
+            if reader.ended and not allow_truncated:
                 _check_end(reader, time, declared_seconds(container, stream, source), name)
             if latest is None or latest[0] is not now.frame:
                 latest = now.frame, _upright_rgb(now.frame, min_side)

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from mmembed.errors import MediaError
-from mmembed.media.audio import Waveform, convert, decode_audio
+from mmembed.media.audio import decode_audio
 from mmembed.media.probe import probe
 from mmembed.media.segments import Span, cut
 
@@ -110,31 +110,6 @@ def test_path_and_bytes_give_the_same(sound: Any, tmp_path: Path) -> None:
     assert np.array_equal(from_path.samples, from_bytes.samples)
 
 
-@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000])
-@pytest.mark.parametrize("rate_out", [8000, 16000, 44100])
-def test_resampling_keeps_pitch_and_length(rate: int, rate_out: int) -> None:
-    time = np.arange(rate + 17) / rate
-    wave = Waveform(np.sin(2 * np.pi * 1000 * time)[None].astype(np.float32), rate)
-    got = convert(wave, sample_rate=rate_out)
-    assert abs(got.samples.shape[1] - (rate + 17) * rate_out / rate) <= 0.5
-    expected = np.sin(2 * np.pi * 1000 * np.arange(got.samples.shape[1]) / rate_out)
-    assert np.abs(got.samples[0] - expected)[200:-200].max() < 2e-3
-
-
-@pytest.mark.parametrize("samples", [2, 3, 50, 1000, 300_001])
-def test_resampling_keeps_the_length_of_short_and_long_sound(samples: int) -> None:
-    wave = Waveform(np.ones((2, samples), np.float32), 48000)
-    for rate in (16000, 44100, 22051):
-        got = convert(wave, sample_rate=rate).samples
-        assert got.shape == (2, round(samples * rate / 48000))
-
-
-def test_what_is_beyond_the_new_band_is_filtered_out() -> None:
-    time = np.arange(48000) / 48000
-    wave = Waveform(np.sin(2 * np.pi * 15000 * time)[None].astype(np.float32), 48000)
-    assert np.abs(convert(wave, sample_rate=16000).samples[0, 200:-200]).max() < 0.01
-
-
 def test_mono_is_the_plain_mean(tone: Make, pcm: Make, encode_sound: Make) -> None:
     stereo = tone(1, RATE, [440, 1000])
     got = decode_audio(pcm(stereo, subtype="FLOAT"), channels=1)
@@ -145,30 +120,6 @@ def test_mono_is_the_plain_mean(tone: Make, pcm: Make, encode_sound: Make) -> No
     both = decode_audio(packed).samples
     assert np.allclose(both, stereo, atol=1e-4)
     assert np.allclose(decode_audio(packed, channels=1).samples, both.mean(0), atol=1e-7)
-
-
-def test_channels_are_kept_repeated_or_mixed() -> None:
-    mono = Waveform(np.full((1, 500), 0.5, np.float32), RATE)
-    assert convert(mono, channels=2).samples.tolist() == np.full((2, 500), 0.5).tolist()
-    six = Waveform(np.full((6, 500), 0.5, np.float32), RATE)
-    assert convert(six).samples is six.samples
-    mixed = convert(six, channels=2).samples
-    assert mixed.shape == (2, 500)
-    assert np.allclose(mixed, 0.5, atol=1e-5)
-    with pytest.raises(ValueError, match="can't mix 6 channels to 9"):
-        convert(six, channels=9)
-
-
-def test_nothing_to_convert_returns_the_same_object() -> None:
-    wave = Waveform(np.zeros((2, 10), np.float32), RATE)
-    assert convert(wave, sample_rate=RATE, channels=2) is wave
-    assert convert(wave) is wave
-
-
-def test_a_waveform_says_what_it_must_hold() -> None:
-    for samples in (np.zeros(5, np.float32), np.zeros((1, 5), np.float64)):
-        with pytest.raises(ValueError, match="a waveform holds float32"):
-            Waveform(samples, RATE)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32"])

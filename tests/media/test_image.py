@@ -85,6 +85,16 @@ def test_a_large_jpeg_is_decoded_at_the_scale_needed(
     assert np.abs(got[side // 4, side // 3].astype(int) - (254, 0, 0)).max() <= 2
 
 
+def test_a_jpeg_of_several_pictures_gives_the_first(
+    picture: Picture, colours: Callable[..., Image.Image]
+) -> None:
+    more = [Image.new("RGB", (640, 480), "blue")]
+    data = picture("MPO", colours(640, 480), save_all=True, append_images=more)
+    got = decode_image(data, min_side=100)
+    assert got.shape == (120, 160, 3)
+    assert np.abs(got[10, 10].astype(int) - (254, 0, 0)).max() <= 2
+
+
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
 def test_only_jpeg_is_scaled(
     format: str, picture: Picture, colours: Callable[..., Image.Image]

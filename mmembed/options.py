@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, get_type_hints
 
+import docstring_parser
 from jsonargparse import ArgumentParser
 
 from mmembed.errors import ConfigError, MmembedError
@@ -24,7 +25,13 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
         ConfigError: the words do not fit.
     """
     parser = ArgumentParser(prog=f"mmembed {words[0]}", exit_on_error=False)
-    parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
+    document = docstring_parser.parse(function.__doc__ or "")
+    parser.description = document.short_description
+    said = {p.arg_name: (p.description or "").replace("\n", " ") for p in document.params}
+    hints = get_type_hints(function)
+    for name in positional:
+        parser.add_argument(name, type=hints[name], help=said.get(name, ""))
+    parser.add_function_arguments(function, skip=set(positional), as_positional=False)
     try:
         given = parser.parse_args(words[1:])
     except MmembedError:

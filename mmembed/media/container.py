@@ -83,11 +83,14 @@ def audio_stream(container: Any) -> Any | None:
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
 
 
-def declared_seconds(container: Any, stream: Any, source: Source) -> float | None:
+def declared_seconds(
+    container: Any, stream: Any, source: Source, begin_seconds: float | None = None
+) -> float | None:
     """Return how long the headers say a stream is, in seconds; None if they do not say.
 
     A length that FFmpeg guesses from a bit rate (raw AAC, MP3 without a Xing header, MPEG
-    streams) counts as not said.
+    streams) counts as not said. Some headers tell the end, not the length: ``begin_seconds`` is
+    the container's time of the first frame, where that has been decoded.
     """
     if container.format.name in ("aac", "mpegts", "mpeg"):
         return None
@@ -95,13 +98,14 @@ def declared_seconds(container: Any, stream: Any, source: Source) -> float | Non
         return None
     if stream.duration is not None and stream.duration > 0:
         return float(stream.duration * stream.time_base)
-    tagged = _clock_seconds(stream.metadata.get("DURATION", ""))
-    if tagged:  # Matroska's tag counts from the beginning of the file
-        return tagged - max(0.0, float((stream.start_time or 0) * stream.time_base))
-    if len(container.streams) == 1 and container.duration and container.duration > 0:
-        start = max(0.0, (container.start_time or 0) / 1e6)
-        return max(0.0, container.duration / 1e6 - start)
-    return None
+    end = _clock_seconds(stream.metadata.get("DURATION", ""))
+    if end is None and len(container.streams) == 1 and container.duration:
+        end = container.duration / 1e6
+    if not end:
+        return None
+    if begin_seconds is None:
+        begin_seconds = float((stream.start_time or 0) * stream.time_base)
+    return max(0.0, end - max(0.0, begin_seconds))
 
 
 def has_xing_header(source: Source) -> bool:

@@ -35,6 +35,7 @@ class FrameReader:
         corrupt: packets that could not be decoded.
         failure: what the decoder or the container said last, None if nothing.
         ended: whether the last frame was reached.
+        origin_seconds: the container's time of the first frame.
     """
 
     def __init__(self, container: Any, stream: Any) -> None:
@@ -51,10 +52,10 @@ class FrameReader:
         self._ahead: deque[Any] = deque()
         self._target = -math.inf
         self._frames = self._decode()
-        self._origin = self._stamp = 0.0
+        self.origin_seconds = self._stamp = 0.0
         self._current: Shown | None = None
         self._next: Shown | None = next(self._frames, None)
-        self._origin = self._stamp
+        self.origin_seconds = self._stamp
         if self._next is not None:
             self._next = Shown(0.0, self._next.frame)
 
@@ -90,7 +91,7 @@ class FrameReader:
         kept = self._next
         for goal in (target - SEEK_EARLY_SECONDS, 0.0):
             try:
-                offset = int((goal + self._origin) / self._tick)
+                offset = int((goal + self.origin_seconds) / self._tick)
                 self._container.seek(offset, stream=self._stream)
             except av.FFmpegError:
                 continue
@@ -113,7 +114,7 @@ class FrameReader:
             self.good += len(frames)
             for frame in frames:
                 self._stamp = self._begin(frame)
-                yield Shown(self._stamp - self._origin, frame)
+                yield Shown(self._stamp - self.origin_seconds, frame)
 
     def _begin(self, frame: Any) -> float:
         """Return when a frame begins to be shown, in seconds of the container's clock."""
@@ -139,14 +140,16 @@ class FrameReader:
         if landing:
             for _ in range(landing):
                 self._ahead.popleft()
-            self._stamp = self._shown_from(self._ahead[0]) + self._origin - self._frame_seconds
+            self._stamp = (
+                self._shown_from(self._ahead[0]) + self.origin_seconds - self._frame_seconds
+            )
             self._stream.codec_context.flush_buffers()
 
     def _shown_from(self, packet: Any) -> float:
         """Return when a packet's frame begins to be shown, rather late where it is not stored."""
-        stored = packet.pts * self._tick - self._origin
+        stored = packet.pts * self._tick - self.origin_seconds
         if self._unstamped:  # the origin lies as far behind 0 as frames are reordered
-            return max(stored, packet.dts * self._tick + self._origin)
+            return max(stored, packet.dts * self._tick + self.origin_seconds)
         return stored
 
     def _all_ahead(self) -> Iterator[Any]:

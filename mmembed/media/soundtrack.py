@@ -98,7 +98,8 @@ def _decode(source: Source, wanted: Range, seek_from_seconds: float) -> Track | 
         if clock.changed:
             message = "changes its rate or channels midway. Re-encode it."
             raise MediaError(name, "decode", message, frames.decoder)
-        declared = declared_seconds(container, stream, source) if frames.finished else None
+        begin = clock.origin_seconds + clock.begin / clock.rate
+        declared = declared_seconds(container, stream, source, begin) if frames.finished else None
         short = clearly_short((reached - clock.begin) / clock.rate, declared)
         if frames.corrupt * 10 > frames.good + 10 and not short:  # one broken end is no matter
             message = f"is corrupt, {frames.corrupt} packets can't be decoded. Re-encode it."

@@ -85,7 +85,9 @@ def decode_video(
                 message = f"can't be decoded, {reason}. Re-encode it."
                 raise MediaError(name, "decode", message, reader.decoder)
             if reader.ended and not allow_truncated:
-                _check_end(reader, time, declared_seconds(container, stream, source), name)
+                begin = reader.origin_seconds
+                declared = declared_seconds(container, stream, source, begin)
+                _check_end(reader, time, declared, name)
             if latest is None or latest[0] is not now.frame:
                 latest = now.frame, _upright_rgb(now.frame, min_side)
             shown[time] = latest[1], now.seconds

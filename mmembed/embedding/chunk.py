@@ -1,0 +1,145 @@
+"""The unit of work: a slice of the listing that becomes one part file, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmembed.data.decode import Problem
+from mmembed.embedding.listing import File, Listing
+from mmembed.media.segments import Span
+from mmembed.store.writer import errors_table, rows_table
+
+CHUNK_BYTES = 1 << 30
+
+
+def slices(
+    files: Iterable[File], done: np.ndarray, chunk_files: int, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[list[File]]:
+    """Cut the files that are not ``done`` into slices, in order.
+
+    Args:
+        files: the listing.
+        done: sorted keys of the files that are in the dataset already.
+        chunk_files: most files a slice.
+        chunk_bytes: a slice ends when its files are this large, so that long media, which
+            become many rows, do not pile up before they are written.
+    """
+    chosen: list[File] = []
+    size = 0
+    for file in files:
+        key = file.key
+        place = int(np.searchsorted(done, np.uint64(key)))
+        if place < len(done) and int(done[place]) == key:
+            continue
+        chosen.append(file)
+        size += file.size or 0
+        if len(chosen) >= chunk_files or size >= chunk_bytes:
+            yield chosen
+            chosen, size = [], 0
+    if chosen:
+        yield chosen
+
+
+@dataclass
+class FileRows:
+    """The vectors of one file so far; complete when there are ``count`` of them."""
+
+    modality: str
+    count: int
+    spans: dict[int, Span | None] = field(default_factory=dict)
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)
+
+
+class Chunk:
+    """A slice of the listing at work: which of its files have vectors, and which a problem.
+
+    Args:
+        files: the slice.
+
+    Attributes:
+        results: by position in ``files``, its vectors or why it has none.
+        undecoded: positions of files that were not decoded to their end yet.
+    """
+
+    def __init__(self, files: list[File]) -> None:
+        self.files = files
+        self.results: dict[int, FileRows | Problem] = {}
+        self.undecoded: set[int] = set()
+        for number, file in enumerate(files):
+            if file.problem:
+                problem = Problem("list", "OSError", file.problem, modality=file.modality)
+                self.results[number] = problem
+            else:
+                self.undecoded.add(number)
+
+    @property
+    def name(self) -> str:
+        """Name of the part file: a hash over the path, modality, size and time of each file."""
+        digest = hashlib.blake2b(digest_size=10)
+        for file in self.files:
+            digest.update(file.key.to_bytes(8, "big"))
+        return f"part-{digest.hexdigest()}.parquet"
+
+    def rows(self, listing: Listing, schema: pa.Schema, dim: int) -> pa.Table:
+        """Return the rows of the files that have vectors."""
+        columns: dict[str, list[Any]] = {
+            name: []
+            for name in (
+                "path",
+                "modality",
+                "segment_index",
+                "start_s",
+                "end_s",
+                "size",
+                "mtime_ns",
+            )
+        }
+        vectors: list[np.ndarray] = []
+        samples: list[int | None] = []
+        for number, result in sorted(self.results.items()):
+            if isinstance(result, Problem):
+                continue
+            file = self.files[number]
+            for place in sorted(result.vectors):
+                span = result.spans[place]
+                columns["path"].append(file.path)
+                columns["modality"].append(result.modality)
+                columns["segment_index"].append(span.index if span else None)
+                columns["start_s"].append(span.start_seconds if span else None)
+                columns["end_s"].append(span.end_seconds if span else None)
+                columns["size"].append(file.size)
+                columns["mtime_ns"].append(file.mtime_ns)
+                vectors.append(result.vectors[place])
+                samples.append(file.row)
+        stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
+        return rows_table(columns, stacked, listing.carried(samples), schema)
+
+    def problems(self) -> list[tuple[File, Problem]]:
+        """Return the files that have none, and why."""
+        ordered = sorted(self.results.items())
+        return [(self.files[n], r) for n, r in ordered if isinstance(r, Problem)]
+
+    def errors(self) -> pa.Table:
+        """Return the rows of ``_errors``."""
+        return errors_table(
+            [
+                {
+                    "path": file.path,
+                    "modality": problem.modality,
+                    "stage": problem.stage,
+                    "error": problem.error,
+                    "message": problem.message,
+                    "decoder": problem.decoder or None,
+                    "attempts": problem.attempts,
+                    "size": file.size,
+                    "mtime_ns": file.mtime_ns,
+                }
+                for file, problem in self.problems()
+            ]
+        )

@@ -1,0 +1,12 @@
+"""``mmembed embed SOURCE OUT --space SPACE``."""
+
+from __future__ import annotations
+
+from mmembed.embedding.folder import embed
+from mmembed.options import call
+
+
+def run(words: list[str]) -> int:
+    """Embed as ``words`` say and print the summary."""
+    print(call(embed, words, ("source", "out")))
+    return 0

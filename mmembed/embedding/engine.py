@@ -1,0 +1,129 @@
+"""Chunks of files to vectors on one machine: workers decode ahead while the model runs.
+
+A batch holds items of one bucket (modality and padded length) of one chunk. A file whose values
+the model refuses costs only itself. Nothing here knows Parquet or folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mmembed.data.batching import Buckets, collate
+from mmembed.data.decode import Decoder, Piece, Problem
+from mmembed.data.preprocess import Preprocess
+from mmembed.embedding.chunk import Chunk, FileRows
+from mmembed.embedding.feed import Pool, answers
+from mmembed.media.pool import GuardedPool
+from mmembed.space import Precision, Space
+
+Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Decodes and embeds chunks on this machine.
+
+    Args:
+        space: what embeds, in evaluation mode.
+        preprocess: by modality, what decode workers apply; files of others are errors.
+        precision: ``fp32``, or ``bf16`` through autocast.
+        batch_size: items a forward pass.
+        workers: decode processes; 0 decodes in this one.
+        timeout_seconds: longest time for one file, or for some small ones.
+    """
+
+    space: Space
+    preprocess: Mapping[str, Preprocess] = field(default_factory=dict)
+    precision: Precision = "fp32"
+    batch_size: int = 32
+    workers: int = 0
+    timeout_seconds: float = 60.0
+
+    def run(
+        self, chunks: Iterable[Chunk], commit: Callable[[Chunk], None], show: Callable[[int], None]
+    ) -> None:
+        """Give every file of every chunk its vectors or its problem.
+
+        Args:
+            chunks: taken one by one, no sooner than needed.
+            commit: called once a chunk, when all of its files have a result.
+            show: called with the number of files decoded so far.
+        """
+        waiting: dict[int, Buckets[Place]] = {}
+        decoded = 0
+
+        def opened() -> Iterator[Chunk]:
+            for chunk in chunks:
+                if chunk.undecoded:
+                    waiting[id(chunk)] = Buckets(self.batch_size)
+                    yield chunk
+                else:
+                    commit(chunk)
+
+        with self._pool() as pool:
+            for chunk, number, first, answer in answers(opened(), pool, self.workers):
+                buckets = waiting[id(chunk)]
+                if isinstance(answer, Problem):
+                    chunk.results[number] = answer
+                    last = True
+                else:
+                    self._take(chunk, buckets, number, first, answer)
+                    last = first + len(answer.values) >= answer.count
+                if not last:
+                    continue
+                chunk.undecoded.discard(number)
+                decoded += 1
+                show(decoded)
+                if not chunk.undecoded:
+                    for bucket, batch in buckets.flush():
+                        self._embed(chunk, bucket, batch)
+                    del waiting[id(chunk)]
+                    commit(chunk)
+
+    def _pool(self) -> Pool:
+        decoder: Callable[[Any], list[Piece | Problem]] = Decoder(dict(self.preprocess))
+        return GuardedPool(decoder, self.workers, self.timeout_seconds, ["mmembed.data.decode"])
+
+    def _take(
+        self, chunk: Chunk, buckets: Buckets[Place], number: int, first: int, piece: Piece
+    ) -> None:
+        result = chunk.results.setdefault(number, FileRows(piece.modality, piece.count))
+        preprocess = self.preprocess[piece.modality]
+        for place, (span, values) in enumerate(
+            zip(piece.spans, piece.values, strict=True), start=first
+        ):
+            if isinstance(result, FileRows):
+                result.spans[place] = span
+            still = piece.modality == "image"
+            length = None if still else preprocess.padded_length(len(values))
+            for bucket, batch in buckets.add((number, place), (piece.modality, length), values):
+                self._embed(chunk, bucket, batch)
+
+    def _embed(self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]) -> None:
+        modality, length = bucket
+        try:
+            values, mask = collate([item for _, item in batch], length)
+            vectors = self.space.embed_batch(modality, values, mask, self.precision)
+        except Exception as error:
+            if len(batch) > 1:
+                for item in batch:
+                    self._embed(chunk, bucket, [item])
+                return
+            message = str(error).splitlines()[0] if str(error) else "no message"
+            problem = Problem("encode", type(error).__name__, message, modality=modality)
+            chunk.results[batch[0][0][0]] = problem
+            return
+        finite = np.isfinite(vectors).all(axis=1)
+        for ((number, place), _), vector, good in zip(batch, vectors, finite, strict=True):
+            result = chunk.results[number]
+            if not good:
+                message = "its vector is not finite; look for NaN or infinity in the file"
+                chunk.results[number] = Problem("encode", "ValueError", message, modality=modality)
+            elif isinstance(result, FileRows):
+                result.vectors[place] = vector
+
+

@@ -1,0 +1,154 @@
+"""What the user sees while a folder is embedded, and the summary afterwards."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LINE_SECONDS = 10.0
+SHOWN_REASONS = 8
+
+
+@dataclass
+class EmbedSummary:
+    """What one call of :func:`mmembed.embedding.embed` did.
+
+    Attributes:
+        out: the dataset.
+        found: files in the source; each has rows or an error in ``out`` afterwards.
+        kept: files that were there already.
+        embedded: files that got rows now.
+        failed: files that got an error now.
+        rows: by modality, rows written now.
+        reasons: by reason, files that failed now.
+        removed: files whose rows were taken out, as they changed or are gone.
+        hidden: names starting with a dot, which were skipped.
+        repeated: cells of a manifest that name a file again.
+        seconds: how long it took.
+    """
+
+    out: Path
+    found: int = 0
+    kept: int = 0
+    embedded: int = 0
+    failed: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    removed: int = 0
+    hidden: int = 0
+    repeated: int = 0
+    seconds: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Files that have rows or an error in ``out`` now."""
+        return self.kept + self.embedded + self.failed
+
+    def add_error(self, stage: str, message: str) -> None:
+        """Count a failed file under its reason, numbers and names in quotes left out."""
+        self.failed += 1
+        reason = re.sub(r"'[^']*'|\"[^\"]*\"", "…", message.splitlines()[0] if message else "")
+        self.reasons[f"{stage}: {re.sub(r'[0-9]+([.][0-9]+)?', 'N', reason)}"] += 1
+
+    def __str__(self) -> str:
+        """Return the summary in a few lines."""
+        rows = ", ".join(f"{n:,} {m}" for m, n in sorted(self.rows.items())) or "none"
+        speed = (self.embedded + self.failed) / max(self.seconds, 1e-9)
+        lines = [
+            f"{self.found:,} files found: {self.embedded:,} embedded, {self.failed:,} failed, "
+            f"{self.kept:,} were there already",
+            f"rows written: {rows}, in {self.seconds:.1f} s ({speed:,.0f} files/s)",
+        ]
+        notes = (
+            (self.removed, "changed or gone since the last run, their old rows removed"),
+            (self.hidden, "names starting with a dot skipped"),
+            (self.repeated, "cells name a file again; the first row's columns were kept"),
+        )
+        lines += [f"{count:,} {what}" for count, what in notes if count]
+        lines += [f"  {n:,} × {reason}" for reason, n in self.reasons.most_common(SHOWN_REASONS)]
+        if len(self.reasons) > SHOWN_REASONS:
+            lines.append(f"  and {len(self.reasons) - SHOWN_REASONS} more reasons")
+        if self.failed:
+            lines.append(f"each failed file is in {self.out / '_errors'}")
+        return "\n".join([*lines, f"dataset: {self.out}"])
+
+
+class ProgressDisplay:
+    """A bar on a terminal, elsewhere a line every ten seconds; both on standard error.
+
+    Args:
+        summary: what is counted.
+        quiet: show nothing.
+    """
+
+    def __init__(self, summary: EmbedSummary, quiet: bool = False) -> None:
+        self._summary, self._quiet = summary, quiet
+        self._started = self._said = time.monotonic()
+        console = Console(stderr=True)
+        self._bar: Progress | None = None
+        if console.is_terminal and not quiet:
+            self._bar = Progress(
+                TextColumn("embedding"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("files, {task.fields[speed]:,.0f}/s, {task.fields[failed]:,} failed"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=console,
+            )
+            done = summary.kept
+            self._task = self._bar.add_task(
+                "", total=summary.found, completed=done, speed=0.0, failed=0
+            )
+
+    def __enter__(self) -> ProgressDisplay:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+        if kind is KeyboardInterrupt and not self._quiet:
+            print(
+                f"interrupted: {self._summary.done:,} of {self._summary.found:,} files are safe "
+                f"in {self._summary.out}. Run the same command again to go on.",
+                file=sys.stderr,
+            )
+
+    def update(self, decoded: int) -> None:
+        """Show that ``decoded`` files were decoded so far in this run."""
+        now = time.monotonic()
+        seconds = max(now - self._started, 1e-9)
+        summary = self._summary
+        speed, done = decoded / seconds, summary.kept + decoded
+        if self._bar:
+            self._bar.update(self._task, completed=done, speed=speed, failed=summary.failed)
+        elif not self._quiet and now - self._said >= LINE_SECONDS:
+            self._said = now
+            left = (summary.found - done) / max(speed, 1e-9)
+            print(
+                f"{done:,} of {summary.found:,} files, {speed:,.0f} files/s, "
+                f"{summary.failed:,} failed, {left:,.0f} s to go",
+                file=sys.stderr,
+            )

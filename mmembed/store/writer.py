@@ -1,0 +1,178 @@
+"""Writing an embedding dataset: each file appears complete or not at all.
+
+A part file is the commit of its chunk of work: its ``_errors`` file is written first, and counts
+only once the part of the same name is there. Nothing here knows spaces, media or where rows come
+from.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmembed.errors import StoreError
+from mmembed.store.schema import ERROR_SCHEMA, row_id
+
+ROW_GROUP_ROWS = 25_000
+VECTOR_LEAF = "embedding.list.element"
+PARTIAL = ".partial"
+CARD = "_mmembed.json"
+
+
+def rows_table(
+    columns: dict[str, Sequence[Any]], vectors: np.ndarray, carried: pa.Table, schema: pa.Schema
+) -> pa.Table:
+    """Return the rows of a part, sorted by path, modality and segment.
+
+    Args:
+        columns: ``path``, ``modality``, ``segment_index``, ``start_s``, ``end_s``, ``size`` and
+            ``mtime_ns``, of equal length ``rows``.
+        vectors: float ``(rows, dim)``.
+        carried: the other columns of the schema, a row each.
+        schema: what :func:`mmembed.store.schema.row_schema` returned.
+    """
+    keys = zip(columns["path"], columns["modality"], columns["segment_index"], strict=True)
+    names = list(keys)
+    order = sorted(range(len(names)), key=lambda i: (*names[i][:2], names[i][2] or 0))
+    taken = {name: [values[i] for i in order] for name, values in columns.items()}
+    taken["id"] = [row_id(*names[i]) for i in order]
+    carried = carried.take(pa.array(order, pa.int64()))
+    arrays = []
+    for field in schema:
+        if field.name == "embedding":
+            arrays.append(_vector_array(vectors[order], field.type))
+        elif field.name in taken:
+            arrays.append(pa.array(taken[field.name], field.type))
+        else:
+            arrays.append(carried[field.name].combine_chunks().cast(field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def write_part(folder: Path, name: str, rows: pa.Table, errors: pa.Table) -> Path:
+    """Commit a chunk: write ``_errors/NAME`` (if there are any), then ``NAME`` itself.
+
+    Args:
+        folder: the dataset.
+        name: ``part-<chunk>.parquet``.
+        rows: what :func:`rows_table` returned; may be empty.
+        errors: a table of :data:`~mmembed.store.schema.ERROR_SCHEMA`.
+
+    Raises:
+        StoreError: the disk is full, or the folder can't be written to.
+    """
+    beside = folder / "_errors" / name
+    if len(errors):
+        ordered = errors.sort_by([("path", "ascending"), ("modality", "ascending")])
+        _write_whole(beside, lambda path: write_parquet(ordered, path))
+    _write_whole(folder / name, lambda path: write_parquet(rows, path))
+    if not len(errors):
+        beside.unlink(missing_ok=True)
+    return folder / name
+
+
+def remove_part(folder: Path, name: str) -> None:
+    """Take a part and its errors out of the dataset."""
+    (folder / name).unlink(missing_ok=True)
+    (folder / "_errors" / name).unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a run that was killed left: half-written files, errors without their part."""
+    for path in [*folder.glob(f".*{PARTIAL}"), *folder.glob(f"_errors/.*{PARTIAL}")]:
+        path.unlink(missing_ok=True)
+    for path in folder.glob("_errors/part-*.parquet"):
+        if not (folder / path.name).exists():
+            path.unlink(missing_ok=True)
+
+
+def write_card(folder: Path, text: str) -> None:
+    """Write ``_mmembed.json``, what made the dataset.
+
+    Raises:
+        StoreError: the disk is full, or the folder can't be written to.
+    """
+    _write_whole(folder / CARD, lambda path: path.write_text(text + "\n", "utf-8"))
+
+
+def read_card_text(folder: Path) -> str | None:
+    """Return the text of ``_mmembed.json``; None if there is none.
+
+    Raises:
+        StoreError: it can't be read.
+    """
+    try:
+        return (folder / CARD).read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder / CARD}: its mmembed metadata can't be read ({error})") from None
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a table with the encodings of the contract: zstd, vectors split by byte.
+
+    The Parquet leaf of the vectors is named ``embedding.list.element``, whatever the Arrow
+    field's name is; settings for any other name have no effect.
+    """
+    has_vectors = "embedding" in table.column_names
+    plain = [name for name in table.column_names if name != "embedding"]
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=plain,
+        use_byte_stream_split=[VECTOR_LEAF] if has_vectors else False,
+        row_group_size=ROW_GROUP_ROWS,
+        write_page_index=True,
+        write_statistics=plain,
+    )
+
+
+def errors_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Return rows of ``_errors`` as a table."""
+    return pa.Table.from_pylist(list(rows), ERROR_SCHEMA)
+
+
+
+
+def _vector_array(vectors: np.ndarray, kind: pa.DataType) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(vectors).astype(kind.value_type.to_pandas_dtype()).ravel())
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    rows, dim = vectors.shape
+    offsets = pa.array(np.arange(0, rows * dim + 1, dim, dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, flat, type=kind)
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a hidden file beside ``path``, flush it to disk, and rename it."""
+    partial = path.with_name(f".{path.name}{PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(partial)
+            _flush(partial)
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        _flush(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path}: can't be written: {error.strerror or error}") from None
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # a folder can't be opened there
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

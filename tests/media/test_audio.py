@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import soundfile
@@ -243,24 +242,6 @@ def test_the_sound_track_of_a_video_is_its_sound(
     assert min(errors) < 0.08
     info = probe(data)
     assert (info.modality, info.has_audio, info.channels) == ("video", True, 1)
-
-
-def test_sound_that_begins_late_is_silent_before(
-    encode_video: Make, numbered: Make, tone: Make
-) -> None:
-    data = encode_video(numbered(50), "libx264", "matroska", sound=tone(1))
-    late = io.BytesIO()
-    with av.open(io.BytesIO(data)) as source, av.open(late, "w", format="matroska") as output:
-        streams = {s.index: output.add_stream_from_template(s) for s in source.streams}
-        for packet in source.demux():
-            if packet.size:
-                if packet.stream.type == "audio":
-                    packet.pts, packet.dts = packet.pts + 500, packet.dts + 500
-                packet.stream = streams[packet.stream.index]
-                output.mux(packet)
-    got = decode_audio(late.getvalue()).samples[0]
-    assert not got[: round(0.45 * RATE)].any()
-    assert np.abs(got[round(0.6 * RATE) : RATE]).max() > 0.3
 
 
 def test_vorbis_reads_as_libsndfile_reads_it(tone: Make, pcm: Make) -> None:

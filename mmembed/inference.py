@@ -169,8 +169,7 @@ def _items(
 def _preprocess(space: Space, kind: str) -> Preprocess:
     if kind not in space.modalities:
         raise SpaceError(
-            f"space {space.name} has no encoder for {kind}; it embeds "
-            f"{', '.join(space.modalities)}"
+            f"space {space.name} has no encoder for {kind}; it embeds {', '.join(space.modalities)}"
         )
     return space.preprocess[kind]
 

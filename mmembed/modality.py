@@ -13,9 +13,28 @@ Modality = Literal["image", "audio", "video", "text"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 SUFFIXES: dict[Modality, frozenset[str]] = {
-    "image": frozenset(".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff".split()),
-    "audio": frozenset(".wav .flac .ogg .oga .opus .mp3 .m4a .aac .aif .aiff .wma".split()),
-    "video": frozenset(".mp4 .m4v .webm .mkv .avi .mov .mpg .mpeg .ts .3gp .flv .wmv".split()),
+    "image": frozenset(
+        [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"]
+    ),
+    "audio": frozenset(
+        [".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"]
+    ),
+    "video": frozenset(
+        [
+            ".mp4",
+            ".m4v",
+            ".webm",
+            ".mkv",
+            ".avi",
+            ".mov",
+            ".mpg",
+            ".mpeg",
+            ".ts",
+            ".3gp",
+            ".flv",
+            ".wmv",
+        ]
+    ),
     "text": frozenset({".txt"}),
 }
 

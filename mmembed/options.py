@@ -80,6 +80,8 @@ def _unknown_key(text: str) -> str | None:
 def _did_you_mean(key: str, text: str, known: Iterable[str]) -> str:
     name = key.split("=")[0].lstrip("-").split(".")[-1]
     names = {full.split(".")[-1]: full for full in known}
-    names.update((word, word) for word in re.findall(r"\b([a-z]\w+)\b(?=[,\]'])", text) if word != name)
+    names.update(
+        (word, word) for word in re.findall(r"\b([a-z]\w+)\b(?=[,\]'])", text) if word != name
+    )
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {names[near[0]]}?" if near else ""

@@ -77,9 +77,8 @@ class Space(nn.Module):
         super().__init__()
         for modality, encoder in encoders.items():
             if modality not in MODALITIES:
-                raise ConfigError(
-                    f"space.encoders: {modality} is no modality; choose from {', '.join(MODALITIES)}"
-                )
+                known = ", ".join(MODALITIES)
+                raise ConfigError(f"space.encoders: {modality} is no modality; choose from {known}")
             if encoder.preprocess.modality != modality:
                 raise ConfigError(
                     f"space.encoders.{modality}: {type(encoder).__name__} takes "

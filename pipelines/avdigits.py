@@ -176,7 +176,15 @@ def run(
     """
     manifest = make(folder / "media", speech, test_speaker, seed)
     space, embeddings, report = (folder / name for name in ("space", "embeddings", "report"))
-    mmembed("fit", "--config", config, "--seed_everything", seed, "--data.manifest", manifest)
+    options = {
+        "--config": config,
+        "--seed_everything": seed,
+        "--data.seed": seed,
+        "--data.manifest": manifest,
+        "--save_space.folder": space,
+        "--trainer.default_root_dir": folder / "fit",
+    }
+    mmembed("fit", *(word for option in options.items() for word in option))
     mmembed("embed", manifest, embeddings, "--space", space)
     mmembed("evaluate", embeddings, "--report", report)
 

@@ -49,7 +49,9 @@ def test_functions_take_few_arguments_and_few_switches(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.FunctionDef) or node.name == "__init__":
             continue
-        given = [a for a in (*node.args.args, *node.args.kwonlyargs) if a.arg not in ("self", "cls")]
+        given = [
+            a for a in (*node.args.args, *node.args.kwonlyargs) if a.arg not in ("self", "cls")
+        ]
         defaults = [*node.args.defaults, *[d for d in node.args.kw_defaults if d]]
         switches = [d for d in defaults if isinstance(d, ast.Constant) and type(d.value) is bool]
         assert len(given) <= 12, f"{node.name} takes {len(given)} arguments"

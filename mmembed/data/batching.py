@@ -54,9 +54,7 @@ class Batch:
         )
 
 
-def collate(
-    items: Sequence[np.ndarray], padded_length: int | None
-) -> tuple[Tensor, Tensor | None]:
+def collate(items: Sequence[np.ndarray], padded_length: int | None) -> tuple[Tensor, Tensor | None]:
     """Stack items ``(length, ...)``, padded with zeros to ``padded_length``, and their mask.
 
     Args:

@@ -91,9 +91,7 @@ class MediaDataModule(pl.LightningDataModule):
             part = samples.split(name)
             training = name == "train"
             cache = self.cache_mb if training else self.cache_mb / 4
-            self.datasets[name] = MediaDataset(
-                part, self.preprocess, found, codes, training, cache
-            )
+            self.datasets[name] = MediaDataset(part, self.preprocess, found, codes, training, cache)
         for name, dataset in self.datasets.items():
             files = ", ".join(f"{count:,} {m}" for m, count in dataset.counts.items())
             print(f"{name}: {len(dataset):,} samples ({files})", file=sys.stderr)
@@ -149,7 +147,7 @@ class MediaDataModule(pl.LightningDataModule):
         return DataLoader(
             dataset,
             batch_sampler=batches,  # type: ignore[arg-type]
-            collate_fn=_as_it_is,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
         )

@@ -52,7 +52,9 @@ class Samples:
 
     def split(self, name: str) -> Samples:
         """Return the samples of one split."""
-        return Samples(self.table.filter(pc.equal(self.table["split"], name)), self.root, self.source)
+        return Samples(
+            self.table.filter(pc.equal(self.table["split"], name)), self.root, self.source
+        )
 
     def paths(self, modality: str) -> list[str | None]:
         """Return where each sample's file of ``modality`` is; None where it has none."""
@@ -170,7 +172,9 @@ def _list_folder(root: Path) -> pa.Table:
             sample = samples.setdefault((str(relative), stem, turn), _place(relative))
             path = relative / name
             sample[modality] = (
-                (root / path).read_text("utf-8", "replace") if modality == "text" else path.as_posix()
+                (root / path).read_text("utf-8", "replace")
+                if modality == "text"
+                else path.as_posix()
             )
     if not samples:
         raise ManifestError(f"{root}: no images, sounds or videos in this folder")

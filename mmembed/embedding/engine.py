@@ -125,5 +125,3 @@ class Engine:
                 chunk.results[number] = Problem("encode", "ValueError", message, modality=modality)
             elif isinstance(result, FileRows):
                 result.vectors[place] = vector
-
-

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -152,7 +153,8 @@ def _segmented(
     for modality, preprocess in space.preprocess.items():
         if given and isinstance(preprocess, (AudioPreprocess, VideoPreprocess)):
             least = min(preprocess.min_seconds, segment_seconds or preprocess.segment_seconds)
-            preprocess = dataclasses.replace(preprocess, **given, min_seconds=least)
+            changed: Any = {**given, "min_seconds": least}
+            preprocess = dataclasses.replace(preprocess, **changed)
         found[modality] = preprocess
     return found
 

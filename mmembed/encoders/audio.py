@@ -45,6 +45,7 @@ class AudioEncoder(Encoder):
     """
 
     preprocess: AudioPreprocess
+    backbone: Any
 
     def __init__(
         self,

@@ -44,4 +44,5 @@ def timm_model(name: str, pretrained: bool, **arguments: Any) -> nn.Module:
 
 def output_width(model: nn.Module) -> int:
     """Return the width of a headless timm model's pooled output."""
-    return int(getattr(model, "head_hidden_size", None) or model.num_features)
+    width: Any = getattr(model, "head_hidden_size", None) or model.num_features
+    return int(width)

@@ -32,6 +32,8 @@ class ImageEncoder(Encoder):
     """
 
     preprocess: ImagePreprocess
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,

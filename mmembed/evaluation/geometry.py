@@ -49,7 +49,9 @@ def uniformity(vectors: np.ndarray, most: int = 2000) -> float:
 
 def even_sample(rows: int, most: int) -> np.ndarray:
     """Return at most ``most`` evenly spaced indices below ``rows``."""
-    return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(int)) if rows else np.arange(0)
+    return (
+        np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(int)) if rows else np.arange(0)
+    )
 
 
 def tsne_map(vectors: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -144,7 +144,5 @@ def _matrices(retrieval: list[dict[str, Any]]) -> list[dict[str, Any]]:
         names = list(dict.fromkeys(n for r in rows for n in (r["query"], r["target"])))
         for metric in MATRIX_METRICS:
             cells = {(r["query"], r["target"]): r[metric] for r in rows}
-            found.append(
-                {"relevance": relevance, "metric": metric, "names": names, "cells": cells}
-            )
+            found.append({"relevance": relevance, "metric": metric, "names": names, "cells": cells})
     return found

@@ -158,7 +158,7 @@ def _reciprocal(start: np.ndarray, size: np.ndarray, count: np.ndarray) -> np.nd
 
 
 def _hit(start: np.ndarray, size: np.ndarray, count: np.ndarray, cut: int) -> np.ndarray:
-    """Return the chance that one of ``count`` among ``size`` tied items is ranked within ``cut``."""
+    """Return the chance that one of ``count`` among ``size`` tied items ranks within ``cut``."""
     drawn = np.clip(cut - start, 0, size)
     irrelevant = size - count
     possible = drawn <= irrelevant

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -71,14 +72,16 @@ def markdown(found: dict[str, Any]) -> str:
 def print_tables(evaluation: Evaluation) -> None:
     """Print verdict, faults and tables to the terminal."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)
     found = evaluation.to_dict()
     console.print(f"\n[bold]{found['space']['name']}[/bold]  {found['protocol']}")
     for fault in found["faults"]:
         console.print(f"fault: {fault}", style="yellow", markup=False)
     for title, header, rows in all_tables(found)[:-1]:
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE)
         for i, name in enumerate(header):
-            table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+            table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
         for row in rows:
             table.add_row(*row)
         console.print(table)

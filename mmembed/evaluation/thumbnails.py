@@ -62,7 +62,9 @@ def _frames(path: Path, with_sound: bool) -> Thumbnail:
 def _waveform(path: Path, with_sound: bool) -> Thumbnail:
     sound = decode_audio(path, Span(0, 0.0, _seconds(path)), channels=1)
     samples = sound.samples[0]
-    parts = np.array_split(np.abs(samples), SIDE) if len(samples) >= SIDE else [np.abs(samples)] * SIDE
+    parts = (
+        np.array_split(np.abs(samples), SIDE) if len(samples) >= SIDE else [np.abs(samples)] * SIDE
+    )
     heights = np.array([part.max() for part in parts])
     heights = heights / max(heights.max(), 1e-6)
     rows = np.abs(np.linspace(-1, 1, SIDE // 2))[:, None]
@@ -73,7 +75,17 @@ def _waveform(path: Path, with_sound: bool) -> Thumbnail:
         buffer = io.BytesIO()
         kind = "WAV" if len(samples) < 20_000 else "MP3"
         rate = sound.sample_rate
-        if kind == "MP3" and rate not in (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000):
+        if kind == "MP3" and rate not in (
+            8000,
+            11025,
+            12000,
+            16000,
+            22050,
+            24000,
+            32000,
+            44100,
+            48000,
+        ):
             kind = "WAV"
         soundfile.write(buffer, samples, rate, format=kind)
         mime = "audio/wav" if kind == "WAV" else "audio/mpeg"

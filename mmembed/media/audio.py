@@ -79,7 +79,7 @@ def decode_audio(
     if track.declared_seconds is not None and not allow_truncated:
         message = (
             f"stops after {track.end_seconds:.1f} s of {track.declared_seconds:.1f} s. "
-            "Re-encode it, or pass --allow-truncated."
+            "Re-encode it."
         )
         raise MediaError(name, "decode", message, track.decoder)
     rates = (track.sample_rate, sample_rate or track.sample_rate)

@@ -111,7 +111,7 @@ def _check_end(reader: FrameReader, time: float, declared: float | None, name: s
     raise MediaError(
         name,
         "decode",
-        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or pass --allow-truncated.",
+        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it.",
         reader.decoder,
     )
 

@@ -141,7 +141,10 @@ def _features(fields: list[pa.Field]) -> dict[str, Any]:
     for field in fields:
         kind = field.type
         if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-            value = {"dtype": names.get(str(kind.value_type), str(kind.value_type)), "_type": "Value"}
+            value = {
+                "dtype": names.get(str(kind.value_type), str(kind.value_type)),
+                "_type": "Value",
+            }
             length = kind.list_size if pa.types.is_fixed_size_list(kind) else -1
             features[field.name] = {"feature": value, "length": length, "_type": "Sequence"}
         else:

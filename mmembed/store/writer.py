@@ -8,7 +8,7 @@ from.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ CARD = "_mmembed.json"
 
 
 def rows_table(
-    columns: dict[str, Sequence[Any]], vectors: np.ndarray, carried: pa.Table, schema: pa.Schema
+    columns: Mapping[str, Sequence[Any]], vectors: np.ndarray, carried: pa.Table, schema: pa.Schema
 ) -> pa.Table:
     """Return the rows of a part, sorted by path, modality and segment.
 
@@ -138,8 +138,6 @@ def write_parquet(table: pa.Table, path: Path) -> None:
 def errors_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     """Return rows of ``_errors`` as a table."""
     return pa.Table.from_pylist(list(rows), ERROR_SCHEMA)
-
-
 
 
 def _vector_array(vectors: np.ndarray, kind: pa.DataType) -> pa.Array:

@@ -31,7 +31,7 @@ class SaveSpace(pl.Callback):
     @torch.no_grad()
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the space."""
-        if not trainer.is_global_zero or trainer.fast_dev_run:
+        if not trainer.is_global_zero or getattr(trainer, "fast_dev_run", False):
             return
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if self.weights == "best":
@@ -46,8 +46,9 @@ class SaveSpace(pl.Callback):
             "manifest": str(getattr(trainer.datamodule, "manifest", "")),  # type: ignore[attr-defined]
             "weights": self.weights,
         }
-        pl_module.space.save(self.folder, training)
-        print(f"space: {self.folder} ({pl_module.space.fingerprint[:8]})", file=sys.stderr)
+        space: Any = pl_module.space
+        space.save(self.folder, training)
+        print(f"space: {self.folder} ({space.fingerprint[:8]})", file=sys.stderr)
 
 
 class EpochLines(pl.Callback):

@@ -15,12 +15,12 @@ import yaml
 from jsonargparse import ActionConfigFile
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-import mmembed.data.augment  # noqa: F401  (its classes can be named in a config)
+import mmembed.data.augment
 import mmembed.encoders  # noqa: F401
 from mmembed.data.datamodule import MediaDataModule
 from mmembed.errors import ConfigError, MmembedError
 from mmembed.options import explain, option_names
-from mmembed.training.callbacks import EpochLines
+from mmembed.training.callbacks import EpochLines, SaveSpace
 from mmembed.training.module import ContrastiveModule
 
 QUIET = (
@@ -60,7 +60,9 @@ class TrainingCLI(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Give the data module the preprocess of each encoder."""
+        """Save the space after ``fit``, and give the data module the preprocess of each encoder."""
+        parser.add_lightning_class_args(SaveSpace, "save_space")
+        parser.set_defaults({"save_space.folder": "runs/space"})
         parser.link_arguments(
             "model",
             "data.preprocess",

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 def adamw(module: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
-    """Return AdamW (Loshchilov and Hutter 2019) that spares biases, norms and scalars from decay."""
+    """Return AdamW (Loshchilov and Hutter 2019) without decay of biases, norms and scalars."""
     trained = [p for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},

@@ -53,7 +53,10 @@ class VectorCollector:
             for second in vectors:
                 if first != second:
                     found: Retrieval = score(
-                        vectors[first], vectors[second], codes[first][:, kind], codes[second][:, kind]
+                        vectors[first],
+                        vectors[second],
+                        codes[first][:, kind],
+                        codes[second][:, kind],
                     )
                     scores[f"{first}-{second}/mAP"] = found.mean("mAP")
                     scores[f"{first}-{second}/R@1"] = found.mean("R@1")

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+PIPELINES = ROOT / "pipelines"
+sys.path.insert(0, str(PIPELINES))
+pytest.importorskip("mlxtend")
+pytest.importorskip("espeakng_loader")
+
+import avdigits_clips as clips  # noqa: E402
+import avdigits_rows as planning  # noqa: E402
+import avdigits_speech as speech  # noqa: E402
+
+from mmembed.errors import ManifestError, MediaError  # noqa: E402
+
+SPEAKERS = ("ann", "bob", "cyd")
+
+
+def make(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, str(PIPELINES / "avdigits.py"), "make", str(folder)]
+    words += [str(option) for option in options]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def rows_of(folder: Path) -> list[dict[str, str | None]]:
+    return pq.read_table(folder / "manifest.parquet").to_pylist()
+
+
+def voices_of(rows: list[dict[str, str | None]], split: str) -> set[str]:
+    names = [row["audio"] for row in rows if row["split"] == split]
+    return {Path(name).stem.split("-", 2)[2] for name in names if name is not None}
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("avdigits") / "media"
+    made = make(folder, "--images", 200, "--workers", 1)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings")
+    rng = np.random.default_rng(0)
+    for digit in range(10):
+        for speaker in SPEAKERS:
+            for take in (0, 1, 2):
+                noise = rng.normal(0, 0.1, (2000, 2))
+                soundfile.write(folder / f"{digit}_{speaker}_{take}.wav", noise, 8000)
+    (folder / "readme.txt").write_text("not a recording")
+    return folder
+
+
+def test_every_path_of_the_manifest_is_a_file_and_every_file_is_in_it(media: Path) -> None:
+    rows = rows_of(media)
+    named = {row[kind] for row in rows for kind in ("image", "audio", "video")} - {None}
+    there = {
+        path.relative_to(media).as_posix()
+        for kind in ("image", "audio", "video")
+        for path in (media / kind).iterdir()
+    }
+    assert named == there
+    assert pq.read_schema(media / "manifest.parquet").names == (
+        ["id", "image", "audio", "video", "label", "group", "split"]
+    )
+
+
+def test_every_digit_is_in_every_split_and_labels_are_digits(media: Path) -> None:
+    rows = rows_of(media)
+    for split in ("train", "val", "test"):
+        labels = {row["label"] for row in rows if row["split"] == split}
+        assert labels == {str(digit) for digit in range(10)}
+    assert len({row["id"] for row in rows}) == len(rows) == 200
+
+
+def test_some_rows_lack_a_modality_and_none_lacks_all(media: Path) -> None:
+    present = [
+        sum(row[kind] is not None for kind in ("image", "audio", "video")) for row in rows_of(media)
+    ]
+    assert min(present) >= 1
+    assert 0.5 < np.mean(np.array(present) == 3) < 0.95
+
+
+def test_no_voice_is_in_two_splits(media: Path) -> None:
+    rows = rows_of(media)
+    voices = [voices_of(rows, split) for split in ("train", "val", "test")]
+    assert all(voices)
+    assert sum(map(len, voices)) == len(set().union(*voices))
+
+
+def test_no_picture_is_in_two_rows(media: Path) -> None:
+    digests = [hashlib.sha256(p.read_bytes()).hexdigest() for p in (media / "image").iterdir()]
+    assert len(set(digests)) == len(digests)
+
+
+def test_pictures_are_handwriting_and_sounds_are_heard(media: Path) -> None:
+    for path in (media / "image").iterdir():
+        pixels = np.asarray(Image.open(path))
+        assert pixels.shape == (28, 28)
+        assert pixels.max() > 200
+    for path in (media / "audio").iterdir():
+        samples, rate = soundfile.read(path)
+        assert rate == 22050
+        assert 0.1 < len(samples) / rate < 2
+        assert np.abs(samples).max() > 0.03
+
+
+def test_videos_are_h264_that_moves_and_about_half_have_an_aac_track(media: Path) -> None:
+    voiced = 0
+    paths = sorted((media / "video").iterdir())
+    for path in paths:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            assert stream.codec_context.name == "h264"
+            voiced += len(container.streams.audio)
+            assert all(s.codec_context.name == "aac" for s in container.streams.audio)
+            frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+            assert len(frames) == clips.FRAMES
+            assert np.abs(frames[0].astype(int) - frames[-1]).mean() > 1
+    assert 0.3 < voiced / len(paths) < 0.7
+
+
+def test_same_seed_makes_the_same_files_and_another_seed_others(tmp_path: Path) -> None:
+    contents = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        made = make(tmp_path / name, "--images", 30, "--seed", seed, "--workers", 2)
+        assert made.returncode == 0, made.stderr
+        files = sorted(path for path in (tmp_path / name).rglob("*.*") if path.suffix != ".json")
+        contents.append({p.relative_to(tmp_path / name): p.read_bytes() for p in files})
+    assert contents[0] == contents[1]
+    assert contents[0].keys() != contents[2].keys()
+
+
+def test_media_made_with_these_settings_is_kept_and_with_others_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "media"
+    make(folder, "--images", 30)
+    stamp = (folder / "avdigits.json").stat().st_mtime_ns
+    assert "complete" in make(folder, "--images", 30).stdout
+    assert (folder / "avdigits.json").stat().st_mtime_ns == stamp
+    make(folder, "--images", 40)
+    assert json.loads((folder / "avdigits.json").read_text())["images"] == 40
+    assert len(rows_of(folder)) == 40
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    made = make(tmp_path, "--images", 30)
+    assert made.returncode == 1
+    assert "not empty, and not made by avdigits. Name another folder." in made.stderr
+    assert "Traceback" not in made.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_recordings_take_the_place_of_synthetic_voices(tmp_path: Path, recordings: Path) -> None:
+    options = ("--images", 100, "--speech", recordings, "--test-speaker", "bob")
+    made = make(tmp_path / "media", *options)
+    assert made.returncode == 0, made.stderr
+    rows = rows_of(tmp_path / "media")
+    assert voices_of(rows, "test") == {"bob"}
+    assert voices_of(rows, "train") == voices_of(rows, "val") == {"ann", "cyd"}
+    assert sum(row["audio"] is not None for row in rows) == 90
+    for row in rows:
+        if row["audio"] is not None:
+            samples, rate = soundfile.read(tmp_path / "media" / row["audio"])
+            assert (rate, samples.shape) == (8000, (2000,))
+
+
+def test_all_recordings_can_be_the_test_of_synthetic_voices(
+    tmp_path: Path, recordings: Path
+) -> None:
+    options = ("--images", 100, "--speech", recordings, "--test-speaker", "all")
+    assert make(tmp_path / "media", *options).returncode == 0
+    rows = rows_of(tmp_path / "media")
+    assert voices_of(rows, "test") == set(SPEAKERS)
+    assert not voices_of(rows, "train") & set(SPEAKERS)
+    assert sum(row["audio"] is not None for row in rows if row["split"] == "test") == 90
+
+
+def test_an_unknown_speaker_is_refused_with_the_names_there_are(recordings: Path) -> None:
+    found = speech.list_recordings(recordings)
+    assert len(found) == 90
+    with pytest.raises(
+        ManifestError, match="leaves no recording for test. The speakers are ann, bob"
+    ):
+        planning.share_recordings(found, "dan")
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"no recording here. Name them \{digit\}_"):
+        speech.list_recordings(tmp_path)
+
+
+def test_an_unknown_voice_is_refused() -> None:
+    with pytest.raises(MediaError, match="no such voice; use accent\\+variant"):
+        speech.Synthesizer(0).speak("one", "en-us+nobody at all", 150, 50, 50)
+
+
+def test_voices_that_stay_silent_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    synthesizer = speech.Synthesizer(0)
+    monkeypatch.setattr(speech, "WORDS", [""] * 10)
+    monkeypatch.setattr(speech, "ENDINGS", ("",))
+    with pytest.raises(MediaError, match="these eSpeak NG voices stay silent"):
+        synthesizer.say_digit(3, ["f3"], np.random.default_rng(0))
+
+
+def test_faster_speech_is_shorter() -> None:
+    synthesizer = speech.Synthesizer(0)
+    slow, fast = (synthesizer.speak("seven", "en-us+m1", rate, 50, 50) for rate in (100, 260))
+    assert len(fast) < 0.7 * len(slow)
+
+
+def test_voices_of_one_family_stay_together() -> None:
+    families = speech.voice_families()
+    shares = planning.share_voices(families, 0)
+    for family in families:
+        assert sum(bool(set(family) & set(voices)) for voices in shares.values()) == 1
+    assert sum(map(len, shares.values())) == sum(map(len, families)) > 80

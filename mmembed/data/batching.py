@@ -28,6 +28,8 @@ class Batch:
         rows: by modality, the sample index ``(items,)`` that each item belongs to.
         label: class codes ``(samples,)``, -1 where unknown.
         group: codes ``(samples,)`` of what is the same thing, -1 where unknown.
+        index: which samples of their split these are, ``(samples,)``.
+        failed: by path, why a file of this batch could not be decoded.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
@@ -35,6 +37,8 @@ class Batch:
     rows: dict[str, Tensor] = field(default_factory=dict)
     label: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
     group: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    index: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    failed: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -51,6 +55,8 @@ class Batch:
             {m: moved(v) for m, v in self.rows.items()},
             moved(self.label),
             moved(self.group),
+            moved(self.index),
+            self.failed,
         )
 
 
@@ -120,6 +126,9 @@ class LengthBatchSampler:
         seed: of the order; the order depends on it and on the epoch alone.
         drop_last: leave out the last, shorter batch of an epoch.
         pool: batches that are sorted together.
+
+    Attributes:
+        epoch: a tensor in shared memory, so that decode workers see it move.
     """
 
     def __init__(
@@ -133,7 +142,7 @@ class LengthBatchSampler:
         self.lengths = np.asarray(lengths)
         self.batch_size, self.seed, self.pool = batch_size, seed, pool
         self.drop_last = drop_last and len(lengths) >= batch_size
-        self.epoch = 0
+        self.epoch = torch.zeros((), dtype=torch.long).share_memory_()
 
     @property
     def sampler(self) -> LengthBatchSampler:
@@ -142,14 +151,14 @@ class LengthBatchSampler:
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of ``epoch``."""
-        self.epoch = epoch
+        self.epoch.fill_(epoch)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.lengths), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[list[int]]:
-        rng = np.random.default_rng([self.seed, self.epoch])
+        rng = np.random.default_rng([self.seed, int(self.epoch)])
         order = rng.permutation(len(self.lengths))
         if self.drop_last:
             order = order[: len(self) * self.batch_size]

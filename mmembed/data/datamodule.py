@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mmembed.data.batching import Batch, LengthBatchSampler
 from mmembed.data.dataset import MediaDataset, OnError, probe_files, report_bad_files
 from mmembed.data.manifest import Samples, read_samples
 from mmembed.data.preprocess import Preprocess
-from mmembed.errors import ConfigError, ManifestError
+from mmembed.errors import ConfigError, ManifestError, MmembedError
 
 Loader = DataLoader[Batch]
 
@@ -28,8 +29,8 @@ class MediaDataModule(pl.LightningDataModule):
     """Batches of samples with any subset of the modalities.
 
     All files are probed once at the start; those that can't be read are named and counted, and
-    their samples go without them. Training batches hold samples of similar length, and augment
-    whole batches on the device; evaluation sees exact preprocessing only.
+    their samples go without them. Training batches hold samples of similar length and are
+    augmented as a whole; evaluation sees exact preprocessing only.
 
     Args:
         manifest: a Parquet, CSV or JSONL manifest, or a folder of media.
@@ -72,6 +73,7 @@ class MediaDataModule(pl.LightningDataModule):
         self.on_error: OnError = on_error
         self.seed = seed
         self.datasets: dict[str, MediaDataset] = {}
+        self.failed: set[str] = set()
         unknown = sorted(set(self.augment) - set(self.preprocess)) if preprocess else []
         if unknown:
             raise ConfigError(f"data.augment.{unknown[0]}: the space has no such modality")
@@ -81,7 +83,7 @@ class MediaDataModule(pl.LightningDataModule):
         if self.datasets:
             return
         samples = self._with_splits(read_samples(self.manifest))
-        found = probe_files(samples, list(self.preprocess))
+        found = probe_files(samples, self.preprocess)
         report_bad_files(found, samples.source, self.on_error)
         codes = {
             name: {value: code for code, value in enumerate(_sorted(samples.table[name]))}
@@ -89,9 +91,8 @@ class MediaDataModule(pl.LightningDataModule):
         }
         for name in ("train", "val", "test"):
             part = samples.split(name)
-            training = name == "train"
-            cache = self.cache_mb if training else self.cache_mb / 4
-            self.datasets[name] = MediaDataset(part, self.preprocess, found, codes, training, cache)
+            cache = self.cache_mb if name == "train" else self.cache_mb / 4
+            self.datasets[name] = MediaDataset(part, self.preprocess, found, codes, cache)
         for name, dataset in self.datasets.items():
             files = ", ".join(f"{count:,} {m}" for m, count in dataset.counts.items())
             print(f"{name}: {len(dataset):,} samples ({files})", file=sys.stderr)
@@ -123,6 +124,7 @@ class MediaDataModule(pl.LightningDataModule):
         """Return batches of similar length in another order each epoch."""
         dataset = self.datasets["train"]
         sampler = LengthBatchSampler(dataset.lengths(), self.batch_size, self.seed)
+        dataset.draw = (self.seed, sampler.epoch)
         return self._loader(dataset, sampler)
 
     def val_dataloader(self) -> Loader | list[Loader]:
@@ -152,8 +154,20 @@ class MediaDataModule(pl.LightningDataModule):
             persistent_workers=self.num_workers > 0,
         )
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment a training batch; the same step of the same seed gives the same batch."""
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Name files that failed, and augment a training batch where it was made.
+
+        The same step of the same seed gives the same batch.
+
+        Raises:
+            MmembedError: a file could not be decoded, and ``on_error`` is ``raise``.
+        """
+        for path, reason in batch.failed.items():
+            if self.on_error == "raise":
+                raise MmembedError(f"{reason}. Remove it, or set data.on_error: skip.")
+            if path not in self.failed:
+                self.failed.add(path)
+                warnings.warn(f"left out from here on: {reason}", stacklevel=2)
         if self.trainer is None or not self.trainer.training:
             return batch
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.trainer.global_step)
@@ -166,9 +180,9 @@ class MediaDataModule(pl.LightningDataModule):
 
     def teardown(self, stage: str | None = None) -> None:
         """Say how many files failed only when they were decoded."""
-        failed = sum(len(dataset.failed) for dataset in self.datasets.values())
-        if failed:
-            print(f"{failed} files could not be decoded and were left out", file=sys.stderr)
+        if self.failed:
+            count = len(self.failed)
+            print(f"{count} files could not be decoded and were left out", file=sys.stderr)
 
 
 def _as_it_is(batch: Batch) -> Batch:

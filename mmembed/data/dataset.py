@@ -6,6 +6,7 @@ It receives preprocesses as callables and knows nothing of encoders or of traini
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,26 +23,37 @@ from mmembed.errors import ManifestError, MediaError
 from mmembed.media.probe import MediaInfo, probe
 
 OnError = Literal["skip", "raise"]
+Found = Mapping[tuple[str, str], MediaInfo | MediaError]
 SHOWN = 5
+MANY = 10_000
 
 
-def probe_files(samples: Samples, modalities: Sequence[str]) -> dict[str, MediaInfo | MediaError]:
-    """Return, by path, what each file is, or why it can't be read; headers only, in threads."""
-    paths = [p for m in modalities for p in samples.paths(m) if p is not None]
+def probe_files(samples: Samples, preprocess: Mapping[str, Preprocess]) -> Found:
+    """Return, by modality and path, what each file is, or why it can't be used.
 
-    def ask(path: str) -> MediaInfo | MediaError:
+    Only headers are read, in threads.
+    """
+    cells = [(m, p) for m in MEDIA if m in preprocess for p in samples.paths(m) if p is not None]
+    cells = list(dict.fromkeys(cells))
+    if len(cells) > MANY:
+        print(f"probing {len(cells):,} files", file=sys.stderr, flush=True)
+
+    def ask(cell: tuple[str, str]) -> MediaInfo | MediaError:
+        modality, path = cell
         try:
-            return probe(path)
+            info = probe(path)
         except MediaError as error:
             return error
+        sound_track = modality == "audio" and info.modality == "video" and info.has_audio
+        if info.modality != modality and not sound_track:
+            return MediaError(path, "probe", f"is {info.modality}, but stands for {modality}")
+        return info
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return dict(zip(paths, pool.map(ask, paths, chunksize=64), strict=True))
+        return dict(zip(cells, pool.map(ask, cells), strict=True))
 
 
-def report_bad_files(
-    found: Mapping[str, MediaInfo | MediaError], source: str, on_error: OnError
-) -> None:
+def report_bad_files(found: Found, source: str, on_error: OnError) -> None:
     """Warn once of all files that can't be read, naming the first few; or refuse.
 
     Raises:
@@ -55,7 +67,7 @@ def report_bad_files(
     text = f"{source}: {len(bad)} of {len(found)} files can't be read"
     if len(bad) == len(found) or on_error == "raise":
         raise ManifestError(f"{text}, the first: {bad[0]}")
-    warnings.warn(f"{text}; their samples go without them:\n{listed}{more}", stacklevel=2)
+    warnings.warn(f"{text}; their samples go without them:\n{listed}{more}", stacklevel=3)
 
 
 class MediaDataset(Dataset[Batch]):
@@ -66,39 +78,41 @@ class MediaDataset(Dataset[Batch]):
         preprocess: by modality; cells of other modalities are left out.
         found: what :func:`probe_files` said; files that can't be read are left out.
         codes: by column (``label``, ``group``), the code of each value.
-        random_span: take a random segment of long media (training) instead of the first.
-        cache_mb: keep the values of whole files in memory, up to this much.
+        cache_mb: keep the values of files of one segment in memory, up to this much.
+
+    Attributes:
+        draw: ``(seed, epoch)`` that the segment of long media is drawn from in training, the
+            epoch in shared memory; None takes the first segment always.
     """
 
     def __init__(
         self,
         samples: Samples,
         preprocess: Mapping[str, Preprocess],
-        found: Mapping[str, MediaInfo | MediaError],
+        found: Found,
         codes: Mapping[str, Mapping[str, int]],
-        random_span: bool = False,
         cache_mb: float = 0,
     ) -> None:
         self.preprocess = dict(preprocess)
-        self.random_span = random_span
-        self.ids = samples.table["id"].to_pylist()
+        self.draw: tuple[int, torch.Tensor] | None = None
+        self._samples = len(samples)
         self.files: dict[str, list[tuple[str, MediaInfo] | None]] = {}
         for modality in (m for m in MEDIA if m in preprocess):
             cells: list[tuple[str, MediaInfo] | None] = []
             for path in samples.paths(modality):
-                info = found.get(path) if path is not None else None
+                info = found.get((modality, path)) if path is not None else None
                 cells.append((path, info) if path and isinstance(info, MediaInfo) else None)
             self.files[modality] = cells
         self.codes = {
             name: torch.tensor([codes[name].get(v, -1) for v in samples.table[name].to_pylist()])
             for name in ("label", "group")
         }
-        self.failed: dict[str, str] = {}
+        self._failed: dict[str, MediaError] = {}
         self._cache: dict[tuple[str, str], np.ndarray] = {}
         self._room = int(cache_mb * 2**20)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self._samples
 
     @property
     def counts(self) -> dict[str, int]:
@@ -123,15 +137,22 @@ class MediaDataset(Dataset[Batch]):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return the samples ``indices`` as one batch, padded to its longest item's bucket."""
-        batch = Batch(label=self.codes["label"][indices], group=self.codes["group"][indices])
+        index = torch.tensor(indices, dtype=torch.long)
+        batch = Batch(
+            label=self.codes["label"][index], group=self.codes["group"][index], index=index
+        )
         for modality, cells in self.files.items():
             items, rows = [], []
-            for row, index in enumerate(indices):
-                cell = cells[index]
-                values = None if cell is None else self._values(modality, *cell)
-                if values is not None:
-                    items.append(values)
+            for row, sample in enumerate(indices):
+                cell = cells[sample]
+                if cell is None:
+                    continue
+                try:
+                    items.append(self._values(modality, sample, *cell))
                     rows.append(row)
+                except MediaError as error:
+                    self._failed[cell[0]] = error
+                    batch.failed[cell[0]] = str(error)
             if items:
                 pad = self.preprocess[modality].padded_length
                 length = None if modality == "image" else max(pad(len(item)) for item in items)
@@ -139,21 +160,19 @@ class MediaDataset(Dataset[Batch]):
                 batch.rows[modality] = torch.tensor(rows)
         return batch
 
-    def _values(self, modality: str, path: str, info: MediaInfo) -> np.ndarray | None:
-        if path in self.failed:
-            return None
+    def _values(self, modality: str, sample: int, path: str, info: MediaInfo) -> np.ndarray:
         cached = self._cache.get((modality, path))
         if cached is not None:
             return cached
+        if path in self._failed:
+            raise self._failed[path]
         preprocess = self.preprocess[modality]
-        try:
-            spans = preprocess.spans(info)
-            chosen = int(torch.randint(len(spans), ())) if self.random_span else 0
-            values = preprocess(preprocess.load(path, spans[chosen]))
-        except MediaError as error:
-            self.failed[path] = str(error)
-            warnings.warn(f"left out from here on: {error}", stacklevel=2)
-            return None
+        spans = preprocess.spans(info)
+        chosen = 0
+        if self.draw is not None and len(spans) > 1:
+            rng = np.random.default_rng([self.draw[0], int(self.draw[1]), sample])
+            chosen = int(rng.integers(len(spans)))
+        values = preprocess(preprocess.load(path, spans[chosen]))
         if len(spans) == 1 and values.nbytes <= self._room:
             self._room -= values.nbytes
             self._cache[modality, path] = values

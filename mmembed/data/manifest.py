@@ -8,6 +8,7 @@ carried through; any other name is refused, since it is nearly always a misspell
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +26,10 @@ from mmembed.modality import MODALITIES, modality_of_suffix
 MEDIA = ("image", "audio", "video")
 COLUMNS = ("id", *MODALITIES, "label", "group", "split")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+AS_TEXT = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in COLUMNS})
 READERS = {
     ".parquet": pq.read_table,
-    ".csv": pyarrow.csv.read_csv,
+    ".csv": lambda path: pyarrow.csv.read_csv(path, convert_options=AS_TEXT),
     ".jsonl": pyarrow.json.read_json,
     ".ndjson": pyarrow.json.read_json,
 }
@@ -68,7 +70,9 @@ def read_samples(source: str | Path) -> Samples:
 
     In a folder, the files of one folder that share a stem are one sample (``0001.jpg``,
     ``0001.wav``, ``0001.txt``); its label is the first folder below the root, and a first folder
-    named ``train``, ``val`` or ``test`` is the split. Names that start with a dot are left out.
+    named ``train``, ``val`` or ``test`` is the split (the label is then the folder below it).
+    Names that start with a dot, and links to a folder already listed, are left out. That a file
+    is there and can be read is found out later, by those who open it.
 
     Raises:
         ManifestError: nothing there, nothing in it, or columns, ids, groups or splits that can't
@@ -99,7 +103,7 @@ def read_manifest(path: str | Path) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise ManifestError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
     _check_columns(table.column_names, path)
-    table = _complete(table)
+    table = _complete(table, path)
     _check_rows(table, path)
     return table
 
@@ -116,11 +120,16 @@ def _check_columns(names: Sequence[str], path: Path) -> None:
         raise ManifestError(f"{path}: no column of media ({', '.join(MODALITIES)})")
 
 
-def _complete(table: pa.Table) -> pa.Table:
+def _complete(table: pa.Table, path: Path) -> pa.Table:
     columns = {}
     for name in (*COLUMNS, *(n for n in table.column_names if n.startswith("meta_"))):
         if name in table.column_names:
-            column = table[name].cast(pa.string())
+            try:
+                column = table[name].cast(pa.string())
+            except pa.ArrowException:
+                raise ManifestError(
+                    f"{path}: column {name} holds {table[name].type}, which is no text or number"
+                ) from None
             columns[name] = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
         else:
             columns[name] = pa.nulls(table.num_rows, pa.string())
@@ -130,9 +139,7 @@ def _complete(table: pa.Table) -> pa.Table:
 def _check_rows(table: pa.Table, path: Path) -> None:
     if table.num_rows == 0:
         raise ManifestError(f"{path}: has no rows")
-    empty = pc.and_kleene(*[pc.is_null(table[m]) for m in MODALITIES][:2])
-    for name in MODALITIES[2:]:
-        empty = pc.and_kleene(empty, pc.is_null(table[name]))
+    empty = functools.reduce(pc.and_, [pc.is_null(table[m]) for m in MODALITIES])
     count = pc.sum(empty).as_py()
     if count:
         first = pc.index(empty, True).as_py()
@@ -147,8 +154,9 @@ def _check_rows(table: pa.Table, path: Path) -> None:
             f"{path}: id {repeated[0]['values']} stands in {repeated[0]['counts']} rows; "
             f"{len(repeated)} ids are not unique"
         )
-    pairs = table.select(["group", "split"]).drop_null().group_by(["group", "split"]).aggregate([])
-    splits = pc.value_counts(pairs["group"])
+    split = pc.fill_null(table["split"], "train")
+    pairs = pa.table({"group": table["group"], "split": split}).drop_null()
+    splits = pc.value_counts(pairs.group_by(["group", "split"]).aggregate([])["group"])
     cut = splits.filter(pc.greater(splits.field("counts"), 1))
     if len(cut):
         raise ManifestError(
@@ -159,8 +167,13 @@ def _check_rows(table: pa.Table, path: Path) -> None:
 
 def _list_folder(root: Path) -> pa.Table:
     samples: dict[tuple[str, str, int], dict[str, str]] = {}
+    seen: set[str] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
+        if (real := os.path.realpath(folder)) in seen:  # a link back to where we have been
+            folders.clear()
+            continue
+        seen.add(real)
         relative = Path(folder).relative_to(root)
         for name in sorted(files):
             modality = modality_of_suffix(os.path.splitext(name)[1])

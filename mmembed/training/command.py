@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 import mmembed.data.augment
 import mmembed.encoders  # noqa: F401
@@ -29,6 +30,7 @@ QUIET = (
     r".*`IterableDataset` has `__len__` defined.*",
     r".*number of training batches.*is smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",
+    r".*Experiment logs directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*Precision bf16-mixed is not supported by the model summary.*",
     r".*You defined a `validation_step` but have no `val_dataloader`.*",
@@ -70,32 +72,55 @@ class TrainingCLI(LightningCLI):
             apply_on="instantiate",
         )
 
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Any:
+        """Log to CSV and TensorBoard, side by side, unless a logger was chosen."""
+        if config.get("logger") in (None, True) and not config.get("fast_dev_run"):
+            root = config.get("default_root_dir") or "runs"
+            board = TensorBoardLogger(root, name="log")
+            config["logger"] = [board, CSVLogger(root, name="log", version=board.version)]
+        return super()._instantiate_trainer(config, callbacks)
+
 
 def run(words: list[str]) -> int:
     """Run one of Lightning's subcommands; ``words`` are its name and its arguments.
 
     Raises:
         ConfigError: an option or config key that can't be used.
+        KeyboardInterrupt: stopped by the user; Lightning has cleaned up.
     """
     _check_configs(words)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for pattern in QUIET:
-        warnings.filterwarnings("ignore", pattern)
-    TrainingCLI(
-        ContrastiveModule,
-        MediaDataModule,
-        args=words,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        trainer_defaults={
-            "callbacks": [EpochLines()],
-            "enable_model_summary": False,
-            "enable_progress_bar": False,
-            "log_every_n_steps": 10,
-        },
-        parser_kwargs={"prog": "mmembed"},
-    )
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    shape, warnings.formatwarning = warnings.formatwarning, _one_line
+    try:
+        with warnings.catch_warnings():
+            for pattern in QUIET:
+                warnings.filterwarnings("ignore", pattern)
+            TrainingCLI(
+                ContrastiveModule,
+                MediaDataModule,
+                args=words,
+                seed_everything_default=0,
+                save_config_kwargs={"overwrite": True},
+                trainer_defaults={
+                    "callbacks": [EpochLines()],
+                    "enable_model_summary": False,
+                    "enable_progress_bar": False,
+                    "log_every_n_steps": 10,
+                },
+                parser_kwargs={"prog": "mmembed"},
+            )
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        warnings.formatwarning = shape
     return 0
+
+
+def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> str:
+    return f"mmembed: warning: {message}\n"
 
 
 def _check_configs(words: list[str]) -> None:

@@ -97,9 +97,10 @@ class ContrastiveModule(pl.LightningModule):
                 continue
             rows = (batch.rows[first], batch.rows[second])
             relation = Relation.of(rows, batch.label, batch.group, first == second)
-            scores = scale * vectors[first] @ vectors[second].T
-            if scores.numel() > 1:
-                losses[f"{first}-{second}"] = self.loss(scores, relation)
+            with torch.autocast(scale.device.type, enabled=False):
+                scores = scale * vectors[first] @ vectors[second].T
+                if scores.numel() > 1:
+                    losses[f"{first}-{second}"] = self.loss(scores, relation)
         return losses
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -146,9 +147,9 @@ class ContrastiveModule(pl.LightningModule):
         """Gather the vectors of a batch."""
         self.collector.add(self.embed(batch), batch)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return, by modality, the unit vectors ``(items, dim)`` of a batch."""
-        return self.embed(batch)
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return, by modality, which samples of the split, and their vectors ``(items, dim)``."""
+        return {m: (batch.index[batch.rows[m]], v) for m, v in self.embed(batch).items()}
 
     def on_validation_epoch_end(self) -> None:
         """Log retrieval in every direction, and warn of a collapse."""

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 NEIGHBOURS = 10
 FOLDS = 5
@@ -60,15 +60,15 @@ def classify(
             predicted = predict(*train, vectors)
             protocol = f"{len(train[1])} training rows → {len(labels)} test rows"
         else:
-            folds = min(FOLDS, len(set(groups)))
-            if folds < 2 or len(set(labels)) < 2:
+            folds = _folds(labels, groups)
+            if folds < 2:
                 return []
             predicted = np.empty(len(labels), dtype=object)
-            for inside, outside in GroupKFold(folds).split(vectors, labels, groups):
+            for inside, outside in _parts(labels, groups, folds):
                 if len(set(labels[inside])) < 2:
                     return []
                 predicted[outside] = predict(vectors[inside], labels[inside], vectors[outside])
-            protocol = f"{folds}-fold over {len(labels)} rows, groups never cut"
+            protocol = f"{folds} folds of {len(labels)} rows, stratified, groups never cut"
         classes = sorted({*labels, *predicted})
         results.append(
             Classification(
@@ -81,6 +81,22 @@ def classify(
             )
         )
     return results
+
+
+def _folds(labels: np.ndarray, groups: np.ndarray) -> int:
+    """Return how many folds the rows allow; less than 2 means none."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return min(FOLDS, len(set(groups)), int(counts.max())) if len(counts) > 1 else 0
+
+
+def _parts(
+    labels: np.ndarray, groups: np.ndarray, folds: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return indices inside and outside of each fold; every row is outside of one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        parts = StratifiedGroupKFold(folds).split(labels, labels, groups)
+        return [(inside, outside) for inside, outside in parts if len(outside)]
 
 
 def nearest_neighbours(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mmembed.evaluation.judge import Evaluation, evaluate
+from mmembed.evaluation.findings import Evaluation
+from mmembed.evaluation.judge import evaluate
 from mmembed.evaluation.tables import print_tables
 from mmembed.options import call
 

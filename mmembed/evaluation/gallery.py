@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmembed.evaluation.findings import Direction
 from mmembed.evaluation.items import Items
-from mmembed.evaluation.judge import Direction
 from mmembed.evaluation.retrieval import top
 
 SHOWN = 4
@@ -60,7 +60,8 @@ def choose(items: Items, direction: Direction) -> Gallery:
     def examples(order: np.ndarray) -> list[Example]:
         chosen = _spread(order, keys[answered], SHOWN)
         same = direction.query == direction.target
-        found = top(items.vectors[answered[chosen]], items.vectors[targets], RESULTS + same)
+        asked, given = items.select(answered[chosen]), items.select(targets)
+        found = top(asked.ranked, given.ranked, RESULTS + same)
         shown = []
         for place, row in zip(chosen, found, strict=True):
             query = answered[place]

@@ -7,6 +7,14 @@ import numpy as np
 from mmembed.evaluation.geometry import effective_rank
 from mmembed.evaluation.items import RELEVANCES, Items
 
+COLLAPSED = 1.5  # effective rank below which a modality's vectors all point one way
+
+
+def usable(items: Items) -> np.ndarray:
+    """Return which items ``(items,)`` have a finite vector of unit length."""
+    lengths = np.linalg.norm(np.nan_to_num(items.vectors), axis=1)
+    return np.isfinite(items.vectors).all(1) & (lengths > 0.5)
+
 
 def lint(items: Items, everything: Items) -> list[str]:
     """Return a sentence for each fault found.
@@ -15,36 +23,46 @@ def lint(items: Items, everything: Items) -> list[str]:
         items: what is to be scored.
         everything: all items of the dataset, other splits included.
     """
+    return [*_vectors(items), *_keys(items), *_leaks(everything)]
+
+
+def _vectors(items: Items) -> list[str]:
     found = []
-    bad = ~np.isfinite(items.vectors).all(1)
-    zero = np.linalg.norm(np.nan_to_num(items.vectors), axis=1) < 0.5
-    if bad.any():
-        found.append(f"{int(bad.sum())} vectors have NaN or infinite values")
-    if (zero & ~bad).any():
-        found.append(f"{int((zero & ~bad).sum())} vectors are zero")
+    fine = usable(items)
+    broken = ~np.isfinite(items.vectors).all(1)
+    for count, what in ((broken.sum(), "NaN or infinite"), ((~fine & ~broken).sum(), "zero")):
+        if count:
+            found.append(f"{_files(count)} with {what} vectors, left out of the scores")
     for modality in items.modalities:
-        vectors = items.vectors[items.modality == modality]
-        if len(vectors) > 2 and np.isfinite(vectors).all():
-            rank = effective_rank(vectors)
-            if rank < 1.5:
-                found.append(f"the {modality} vectors have collapsed: effective rank {rank:.2f}")
-            unique = len(np.unique(vectors, axis=0))
-            if unique < len(vectors):
-                found.append(
-                    f"{len(vectors) - unique} of {len(vectors)} {modality} vectors repeat another"
-                )
-    for relevance in RELEVANCES:
-        keys = items.keys(relevance)
-        if (keys >= 0).any() and (keys < 0).any():
-            found.append(f"{int((keys < 0).sum())} files have no {relevance}")
-    known = np.array([g is not None and s is not None for g, s in _places(everything)], bool)
-    pairs = {(str(g), str(s)) for (g, s), k in zip(_places(everything), known, strict=True) if k}
-    groups = [g for g, _ in pairs]
-    cut = len(groups) - len(set(groups))
-    if cut:
-        found.append(f"{cut} groups are in more than one split: the scores leak")
+        vectors = items.vectors[(items.modality == modality) & fine]
+        if len(vectors) < 3:
+            continue
+        rank = effective_rank(vectors)
+        if rank < COLLAPSED:
+            found.append(f"the {modality} vectors have collapsed: effective rank {rank:.2f}")
+        repeated = len(vectors) - len(np.unique(vectors, axis=0))
+        if repeated:
+            found.append(f"{_files(repeated)} of {len(vectors):,} {modality} repeat another vector")
     return found
 
 
-def _places(items: Items) -> list[tuple[str | None, str | None]]:
-    return list(zip(items.group, items.split, strict=True))
+def _keys(items: Items) -> list[str]:
+    known = {r: items.keys(r) >= 0 for r in RELEVANCES}
+    if not any(k.any() for k in known.values()):
+        return ["no labels and no groups: nothing says which files belong together"]
+    return [
+        f"{_files((~k).sum())} without a {relevance}"
+        for relevance, k in known.items()
+        if k.any() and not k.all()
+    ]
+
+
+def _leaks(everything: Items) -> list[str]:
+    places = zip(everything.group, everything.split, strict=True)
+    pairs = {(g, s) for g, s in places if g is not None and s is not None}
+    cut = len(pairs) - len({g for g, _ in pairs})
+    return [f"{cut:,} groups are in more than one split: the scores leak"] if cut else []
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"

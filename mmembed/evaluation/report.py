@@ -12,10 +12,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from plotly.offline import get_plotlyjs
 
+from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.gallery import Gallery, choose
 from mmembed.evaluation.geometry import even_sample, tsne_map
 from mmembed.evaluation.items import Items
-from mmembed.evaluation.judge import Evaluation
 from mmembed.evaluation.tables import all_tables, markdown, number
 from mmembed.evaluation.thumbnails import Thumbnail, thumbnail
 

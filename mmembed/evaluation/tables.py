@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from mmembed.evaluation.judge import Evaluation
+from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.retrieval import METRICS
 
 Rows = list[list[str]]
@@ -29,10 +30,11 @@ def all_tables(found: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         rows = [
             [f"{r['query']} → {r['target']}", str(r["queries"]), str(r["unanswerable"])]
             + [number(r[m]) for m in METRICS]
+            + [number(r["chance"]["mAP"])]
             for r in found["retrieval"]
             if r["relevance"] == relevance
         ]
-        header = ["direction", "queries", "unanswerable", *METRICS]
+        header = ["direction", "queries", "left out", *METRICS, "chance mAP"]
         tables.append((f"Retrieval, relevant by {relevance}", header, rows))
     rows = [
         [c["modality"], c["method"], number(c["accuracy"]), number(c["macro F1"]), c["protocol"]]
@@ -55,11 +57,13 @@ def markdown(found: dict[str, Any]) -> str:
         "",
         found["verdict"],
         "",
-        f"- scored: {found['protocol']} ({counts})",
+        f"- files: {counts}",
         f"- space: {_cell(space['name'])}, {space['dim']} dimensions, `{space['fingerprint']}`",
         f"- versions: {', '.join(f'{k} {v}' for k, v in found['versions'].items())}",
     ]
     lines += [f"- **fault**: {fault}" for fault in found["faults"]]
+    lines += ["", "## Protocol", ""]
+    lines += [f"- {name}: {text}" for name, text in found["protocol"].items()]
     for title, header, rows in all_tables(found):
         lines += ["", f"## {title}", "", "| " + " | ".join(header) + " |"]
         lines += ["|" + "---|" * len(header)]
@@ -75,13 +79,17 @@ def print_tables(evaluation: Evaluation) -> None:
     if not console.is_terminal:
         console = Console(width=110)
     found = evaluation.to_dict()
-    console.print(f"\n[bold]{found['space']['name']}[/bold]  {found['protocol']}")
+    console.print(
+        f"\n[bold]{escape(found['space']['name'])}[/bold]  {escape(found['protocol']['scored'])}"
+    )
     for fault in found["faults"]:
         console.print(f"fault: {fault}", style="yellow", markup=False)
     for title, header, rows in all_tables(found)[:-1]:
         table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE)
+        table.collapse_padding, table.pad_edge = True, False
         for i, name in enumerate(header):
-            table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+            widest = max(len(row[i]) for row in rows)
+            table.add_column(name, justify="left" if i == 0 else "right", min_width=widest)
         for row in rows:
             table.add_row(*row)
         console.print(table)

@@ -1,4 +1,7 @@
-"""Small pictures, sounds and frame strips of media files, as data URIs for an offline page."""
+"""Small pictures, sounds and frame strips of media files, as data URIs for an offline page.
+
+This module knows nothing of items, scores or pages.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +17,19 @@ import soundfile
 from PIL import Image
 
 from mmembed.errors import MediaError
-from mmembed.media.audio import decode_audio
+from mmembed.media.audio import Waveform, decode_audio
 from mmembed.media.image import decode_image
 from mmembed.media.probe import probe
 from mmembed.media.segments import Span, uniform_times
 from mmembed.media.video import decode_video
 
-SIDE = 72
+SIDE = 84
 FRAMES = 3
 LONGEST_SECONDS = 4.0
+MP3_RATES = (8000, 11025, 12000, 16000)  # what libsndfile can write, up to RATE
+RATE = 16000
+WAV_SAMPLES = 8000
+LOUD, BACK = (86, 110, 214), (236, 239, 247)
 
 
 @dataclass(frozen=True)
@@ -38,77 +46,70 @@ class Thumbnail:
 
 
 def thumbnail(path: Path, modality: str, with_sound: bool = False) -> Thumbnail:
-    """Return a picture, a frame strip or a waveform (and its sound) of one file.
+    """Return a picture, a strip of frames or a waveform (and its sound) of one file.
 
-    A file that can't be read gives an empty thumbnail.
+    A file that is gone or can't be decoded gives an empty thumbnail.
     """
+    maker = MAKERS.get(modality)
+    if maker is None:
+        return Thumbnail()
     try:
-        return MAKERS[modality](path, with_sound)
-    except (MediaError, KeyError, OSError):
+        return maker(path, with_sound)
+    except (MediaError, OSError, ValueError, soundfile.SoundFileError):
         return Thumbnail()
 
 
 def _picture(path: Path, with_sound: bool) -> Thumbnail:
-    return Thumbnail(_data_uri(_small(decode_image(path, min_side=SIDE))))
+    return Thumbnail(_picture_uri(_small(decode_image(path, min_side=SIDE))))
 
 
 def _frames(path: Path, with_sound: bool) -> Thumbnail:
     span = Span(0, 0.0, probe(path).duration_seconds or 0.0)
     clip = decode_video(path, uniform_times(span, FRAMES), min_side=SIDE)
     strip = [np.asarray(_small(frame)) for frame in clip.frames]
-    return Thumbnail(_data_uri(Image.fromarray(np.concatenate(strip, axis=1))))
+    return Thumbnail(_picture_uri(Image.fromarray(np.concatenate(strip, axis=1))))
 
 
 def _waveform(path: Path, with_sound: bool) -> Thumbnail:
-    sound = decode_audio(path, Span(0, 0.0, _seconds(path)), channels=1)
-    samples = sound.samples[0]
-    parts = (
-        np.array_split(np.abs(samples), SIDE) if len(samples) >= SIDE else [np.abs(samples)] * SIDE
-    )
-    heights = np.array([part.max() for part in parts])
+    seconds = min(LONGEST_SECONDS, probe(path).duration_seconds or LONGEST_SECONDS)
+    sound = decode_audio(path, Span(0, 0.0, seconds), channels=1)
+    if sound.sample_rate not in MP3_RATES:
+        sound = decode_audio(path, Span(0, 0.0, seconds), channels=1, sample_rate=RATE)
+    samples = np.abs(np.nan_to_num(sound.samples[0]))
+    columns = np.linspace(0, len(samples), 2 * SIDE + 1).astype(int)
+    heights = np.array([samples[a : max(a + 1, b)].max(initial=0.0) for a, b in pairwise(columns)])
     heights = heights / max(heights.max(), 1e-6)
-    rows = np.abs(np.linspace(-1, 1, SIDE // 2))[:, None]
-    canvas = np.full((SIDE // 2, SIDE, 3), 245, np.uint8)
-    canvas[rows <= np.maximum(heights, 0.03)[None]] = (70, 98, 190)
-    uri = ""
-    if with_sound:
-        buffer = io.BytesIO()
-        kind = "WAV" if len(samples) < 20_000 else "MP3"
-        rate = sound.sample_rate
-        if kind == "MP3" and rate not in (
-            8000,
-            11025,
-            12000,
-            16000,
-            22050,
-            24000,
-            32000,
-            44100,
-            48000,
-        ):
-            kind = "WAV"
-        soundfile.write(buffer, samples, rate, format=kind)
-        mime = "audio/wav" if kind == "WAV" else "audio/mpeg"
-        uri = f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Thumbnail(_data_uri(Image.fromarray(canvas)), uri)
-
-
-def _seconds(path: Path) -> float:
-    return min(LONGEST_SECONDS, probe(path).duration_seconds or LONGEST_SECONDS)
+    rows = np.abs(np.linspace(-1, 1, SIDE))[:, None]
+    canvas = np.full((SIDE, 2 * SIDE, 3), BACK, np.uint8)
+    canvas[rows <= np.maximum(0.92 * heights, 0.02)[None]] = LOUD
+    uri = _sound_uri(sound) if with_sound else ""
+    return Thumbnail(_picture_uri(Image.fromarray(canvas)), uri)
 
 
 def _small(pixels: np.ndarray) -> Image.Image:
+    """Return a picture ``SIDE`` high at most, no more than twice as wide; tiny ones in squares."""
     picture = Image.fromarray(pixels)
-    scale = SIDE / picture.height
-    width = min(2 * SIDE, max(8, round(picture.width * scale)))
-    method = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    return picture.resize((width, SIDE), method)
+    times = SIDE // max(picture.size)
+    if times > 1:
+        size = (picture.width * times, picture.height * times)
+        return picture.resize(size, Image.Resampling.NEAREST)
+    picture.thumbnail((2 * SIDE, SIDE), Image.Resampling.LANCZOS)
+    return picture
 
 
-def _data_uri(picture: Image.Image) -> str:
+def _picture_uri(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=60, method=2)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _sound_uri(sound: Waveform) -> str:
+    """Return short sounds as WAV, which is exact, and longer ones as MP3, which is small."""
+    samples = np.clip(sound.samples[0], -1, 1)
+    kind, mime = ("WAV", "wav") if len(samples) <= WAV_SAMPLES else ("MP3", "mpeg")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, sound.sample_rate, format=kind)
+    return f"data:audio/{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 MAKERS: dict[str, Callable[[Path, bool], Thumbnail]] = {

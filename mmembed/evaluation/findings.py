@@ -80,6 +80,11 @@ class Evaluation:
 
     @property
     def verdict(self) -> str:
+        """What the numbers say, in a few sentences."""
+        return " ".join(self.sentences)
+
+    @property
+    def sentences(self) -> list[str]:
         """A sentence a notion of relevance, and one each on the probe and on faults."""
         sentences = [s for relevance in RELEVANCES for s in self._on_retrieval(relevance)]
         probes = [
@@ -95,7 +100,7 @@ class Evaluation:
         if self.faults:
             found = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
             sentences.append(f"The data has {found}; read them before trusting a score.")
-        return " ".join(sentences)
+        return sentences
 
     def _on_retrieval(self, relevance: Relevance) -> list[str]:
         found = [d for d in self.directions if d.relevance == relevance]

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.gallery import Gallery, choose
-from mmembed.evaluation.geometry import even_sample, tsne_map
+from mmembed.evaluation.geometry import even_sample, pca_map, tsne_map
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.tables import all_tables, markdown, number
 from mmembed.evaluation.thumbnails import Thumbnail, thumbnail
@@ -48,6 +48,8 @@ def write_report(found: Evaluation, folder: Path, media: str | Path | None) -> P
     }
     page = environment.get_template("report.html.j2").render(
         found=numbers,
+        sentences=found.sentences,
+        headline=_headline(numbers),
         matrices=_matrices(numbers["retrieval"]),
         tables=all_tables(numbers),
         galleries=galleries,
@@ -99,24 +101,24 @@ def _indices(gallery: Gallery) -> list[int]:
 
 
 def _map(items: Items) -> dict[str, np.ndarray]:
-    """Return indices and t-SNE places of evenly sampled items of each modality."""
+    """Return indices and places ``(points, 2)`` of evenly sampled items of each modality."""
     share = MAP_POINTS // max(1, len(items.modalities))
     parts = [np.flatnonzero(items.modality == m) for m in items.modalities]
     index = np.concatenate([part[even_sample(len(part), share)] for part in parts])
-    return {"index": index, "places": tsne_map(items.vectors[index])}
+    vectors = items.vectors[index]
+    return {"index": index, "tsne": tsne_map(vectors), "pca": pca_map(vectors)}
 
 
 def _describe(items: Items, points: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     return [
         {
             "i": int(i),
-            "x": round(float(x), 3),
-            "y": round(float(y), 3),
+            **{name: [round(float(x), 3) for x in points[name][row]] for name in ("tsne", "pca")},
             "modality": items.modality[i],
             "label": items.label[i] if items.label[i] is not None else "no label",
             "path": items.path[i],
         }
-        for i, (x, y) in zip(points["index"], points["places"], strict=True)
+        for row, i in enumerate(points["index"])
     ]
 
 
@@ -136,6 +138,18 @@ def _thumbnails(
         return dict(zip(wanted, pool.map(make, wanted), strict=True))
 
 
+def _headline(numbers: dict[str, Any]) -> list[tuple[str, float]]:
+    """Return the few numbers that stand at the top of the page."""
+    found = []
+    for relevance in dict.fromkeys(r["relevance"] for r in numbers["retrieval"]):
+        scores = [r["mAP"] for r in numbers["retrieval"] if r["relevance"] == relevance]
+        found.append((f"mAP by {relevance}, mean of {len(scores)}", float(np.mean(scores))))
+    for method in dict.fromkeys(c["method"] for c in numbers["classification"]):
+        scores = [c["accuracy"] for c in numbers["classification"] if c["method"] == method]
+        found.append((f"{method} accuracy, mean of {len(scores)}", float(np.mean(scores))))
+    return found
+
+
 def _matrices(retrieval: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return, by relevance and metric, the table query × target."""
     found = []
@@ -143,6 +157,6 @@ def _matrices(retrieval: list[dict[str, Any]]) -> list[dict[str, Any]]:
         rows = [r for r in retrieval if r["relevance"] == relevance]
         names = list(dict.fromkeys(n for r in rows for n in (r["query"], r["target"])))
         for metric in MATRIX_METRICS:
-            cells = {(r["query"], r["target"]): r[metric] for r in rows}
+            cells = {(r["query"], r["target"]): (r[metric], r["chance"][metric]) for r in rows}
             found.append({"relevance": relevance, "metric": metric, "names": names, "cells": cells})
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, get_type_hints
 
@@ -42,46 +43,79 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
 
 
 def option_names(parser: ArgumentParser) -> list[str]:
-    """Return the names that a parser knows, dots included."""
-    return [action.dest for action in parser._actions if action.dest]
+    """Return the names that a parser and its subcommands know, dots included."""
+    names = []
+    for action in parser._actions:
+        names.append(action.dest)
+        for below in (getattr(action, "_name_parser_map", None) or {}).values():
+            names += option_names(below)
+    return [name for name in dict.fromkeys(names) if name]
 
 
 def explain(error: Exception, known: Iterable[str]) -> ConfigError:
-    """Return jsonargparse's ``error`` as one or two lines that name the option and a way out."""
+    """Return jsonargparse's ``error`` as one line that names the option and a way out."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    key = _unknown_key(text)
-    if key is not None:
-        return ConfigError(f"unknown option or config key {key}{_did_you_mean(key, text, known)}")
-    lines = [line.strip(" -") for line in text.splitlines() if line.strip()]
-    useful = [line for line in lines if not line.startswith(("Parser key", "For more details"))]
+    explained = re.search(r"unknown option or config key .*|no class .*", text)
     where = re.search(r'Parser key "([^"]+)"', text)
-    reason = useful[-1] if useful else (lines[-1] if lines else type(error).__name__)
-    reason = re.sub(r"^(error: )+", "", reason)
-    prefix = f"{where.group(1)}: " if where and where.group(1) not in reason else ""
-    return ConfigError(f"{prefix}{reason[:300]}")
+    prefix = f"{where.group(1)}: " if where else ""
+    if explained:
+        return ConfigError(f"{prefix}{explained.group()}")
+    key = _first(UNKNOWN_KEY, text)
+    if key is not None:
+        return ConfigError(f"unknown option or config key {key}{_did_you_mean(key, known)}")
+    path = _first([r"Expected a dot import path string: (\S+)"], text)
+    if path is not None:
+        return ConfigError(f"{prefix}no class {path}{_did_you_mean(path, _class_names())}")
+    missing = _first([r"arguments are required: (.*)"], text)
+    if missing is not None:
+        names = ", ".join(
+            re.sub(r"^(fit|validate|test|predict)\.", "", n) for n in missing.split(", ")
+        )
+        return ConfigError(f"missing: {names}. Give it as an option or in a --config file.")
+    return ConfigError(f"{prefix}{_reason(text) or type(error).__name__}"[:400])
 
 
-def _unknown_key(text: str) -> str | None:
-    for pattern in (
-        r"[Uu]nrecognized arguments?: (\S+)",
-        r"Key ['\"]([^'\"]+)['\"] is not expected",
-        r"Unexpected keys?:? \[?['\"]?([\w.\-]+)",
-        r"[Nn]o action for key ['\"]([^'\"]+)['\"]",
-        r"Unsupported key ['\"]?([\w.\-]+)",
-        r"does not accept nested key ['\"]([^'\"]+)['\"]",
-        r"Option '([^']+)' is not accepted",
-    ):
-        found = re.search(pattern, text)
-        if found:
-            return found.group(1)
-    return None
+UNKNOWN_KEY = (
+    r"[Uu]nrecognized arguments?: (\S+)",
+    r"does not accept option '([^']+)'",
+    r"Option '([^']+)' is not accepted",
+    r"Key ['\"]([^'\"]+)['\"] is not expected",
+    r"[Nn]o action for key ['\"]([^'\"]+)['\"]",
+    r"does not accept nested key ['\"]([^'\"]+)['\"]",
+)
 
 
-def _did_you_mean(key: str, text: str, known: Iterable[str]) -> str:
-    name = key.split("=")[0].lstrip("-").split(".")[-1]
-    names = {full.split(".")[-1]: full for full in known}
-    names.update(
-        (word, word) for word in re.findall(r"\b([a-z]\w+)\b(?=[,\]'])", text) if word != name
-    )
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; did you mean {names[near[0]]}?" if near else ""
+def _reason(text: str) -> str:
+    """Return what was expected and what was given, without the words around it."""
+    lines = [re.sub(r"<class '([\w.]+)'>", r"\1", line.strip(" -")) for line in text.splitlines()]
+    wanted = [line for line in lines if re.match(r"Expected|.*\bmust\b", line)]
+    wanted = [re.sub(r"^Expected (an? )?", "", line) for line in wanted if "NoneType" not in line]
+    given = _first([r"(?s)Given value: (.*)", r"(?s)Got value: (.*)"], text)
+    if wanted and given is not None:
+        expected = " or ".join(dict.fromkeys(re.sub(r"\. Got value.*", "", w) for w in wanted))
+        return f"expected {expected}, got {' '.join(given.split())[:100]}"
+    useful = [line for line in lines if line and not line.startswith(("Parser key", "For more"))]
+    return re.sub(r"^(error: )+", "", useful[-1]) if useful else ""
+
+
+def _first(patterns: Iterable[str], text: str) -> str | None:
+    return next((found.group(1) for p in patterns if (found := re.search(p, text))), None)
+
+
+def _did_you_mean(key: str, known: Iterable[str]) -> str:
+    key = key.split("=")[0].lstrip("-")
+    names = list(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.75)
+    if not near:
+        short = {name.rsplit(".", 1)[-1]: name for name in reversed(names)}
+        last = difflib.get_close_matches(key.rsplit(".", 1)[-1], short, n=1, cutoff=0.6)
+        near = [short[name] for name in last]
+    if not near:
+        near = difflib.get_close_matches(key.split(".")[0], {n.split(".")[0] for n in names}, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _class_names() -> set[str]:
+    """Return the classes of this package that a config can name by now."""
+    modules = [m for name, m in sys.modules.items() if name.startswith("mmembed.")]
+    return {n for m in modules for n, v in vars(m).items() if isinstance(v, type) and n[0] != "_"}

@@ -7,6 +7,7 @@ Everything of Lightning's trainer, of :class:`~mmembed.training.module.Contrasti
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,18 @@ def run(words: list[str]) -> int:
                 },
                 parser_kwargs={"prog": "mmembed"},
             )
+    except ConfigError as error:
+        raise ConfigError(f"{_place(words, str(error))}{error}") from None
+    except FileNotFoundError as error:
+        if "Checkpoint" not in str(error):
+            raise
+        raise ConfigError(f"--ckpt_path {str(error).split(': ')[-1]}: no such file") from None
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise ConfigError(
+            "--ckpt_path: the checkpoint is of another model than the config"
+        ) from None
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
@@ -123,17 +136,35 @@ def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: An
     return f"mmembed: warning: {message}\n"
 
 
+def _configs(words: list[str]) -> list[Path]:
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    split = [(*flag.partition("=")[::2], value) for flag, value in pairs]
+    return [Path(joined or value) for name, joined, value in split if name in ("--config", "-c")]
+
+
+def _place(words: list[str], message: str) -> str:
+    """Return ``file:line: `` of the key that a message is about, if a config file has it."""
+    found = re.search(r"(?:config key|no class) ([\w.]+)", message)
+    key = found.group(1) if found else message.partition(": ")[0]
+    if any(word.startswith(f"--{key}") for word in words):
+        return ""
+    last = re.escape(key.rpartition(".")[2])
+    for path in _configs(words):
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if re.search(rf"(?<![\w.]){last}(?![\w.])", line.partition("#")[0]):
+                return f"{path}:{number}: "
+    return ""
+
+
 def _check_configs(words: list[str]) -> None:
     """Refuse a config file that is missing or no YAML, before anything heavy starts."""
-    for flag, value in zip(words, [*words[1:], ""], strict=True):
-        name, _, joined = flag.partition("=")
-        if name not in ("--config", "-c"):
-            continue
-        path = Path(joined or value)
+    for path in _configs(words):
         if not path.is_file():
             raise ConfigError(f"--config {path}: no such file")
         try:
-            yaml.safe_load(path.read_text("utf-8"))
+            found = yaml.safe_load(path.read_text("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             first = " ".join(str(error).split())[:200]
             raise ConfigError(f"--config {path}: not YAML: {first}") from None
+        if not isinstance(found, dict):
+            raise ConfigError(f"--config {path}: holds no keys such as model and data")

@@ -20,6 +20,9 @@ from mmembed.training.losses import InfoNCE, Loss, Relation
 from mmembed.training.optim import adamw, warmup_cosine
 from mmembed.training.validation import VectorCollector
 
+CHANCE_EVERY = 10
+STUCK = 0.99
+
 
 class ContrastiveModule(pl.LightningModule):
     """Trains a space: items of one sample close, other items far, over pairs of modalities.
@@ -67,6 +70,7 @@ class ContrastiveModule(pl.LightningModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_share = warmup_share
         self.collector = VectorCollector()
+        self._ratios: list[Tensor] = []
 
     def _read_pairs(self, pairs: dict[str, float] | None) -> dict[tuple[str, str], float]:
         known = self.space.modalities
@@ -132,12 +136,32 @@ class ContrastiveModule(pl.LightningModule):
                 f"the loss is {total.item()} at step {self.global_step}: lower "
                 "model.learning_rate, or train in fp32 (trainer.precision)"
             )
+        if batch_idx % CHANCE_EVERY == 0:
+            self._ratios.append(self._share_of_chance(batch, losses))
         self.log("train/loss", total, prog_bar=True, batch_size=len(batch))
         for name, value in losses.items():
             self.log(f"train/loss/{name}", value, batch_size=len(batch))
         scale = self.logit_scale.detach().clamp(max=self.largest_scale).exp()
         self.log("train/logit_scale", scale, batch_size=len(batch))
         return total
+
+    @torch.no_grad()
+    def _share_of_chance(self, batch: Batch, losses: dict[str, Tensor]) -> Tensor:
+        """Return the loss as a share of what constant vectors (ln B for InfoNCE) would cost."""
+        constant = {m: v.new_zeros(len(v), 1) for m, v in batch.values.items()}
+        constant = {m: v.float() for m, v in constant.items()}
+        chance = self.pair_losses(constant, batch)
+        total = sum(losses.values(), torch.zeros_like(self.logit_scale))
+        return total / sum(chance.values(), torch.full_like(self.logit_scale, 1e-9))
+
+    def on_train_epoch_end(self) -> None:
+        """Warn if, past the first epoch, the loss is that of constant vectors."""
+        ratios, self._ratios = self._ratios, []
+        if self.current_epoch and ratios and float(torch.stack(ratios).mean()) > STUCK:
+            pl.utilities.rank_zero_warn(
+                "the loss has stayed at that of constant vectors (ln B): the space has collapsed. "
+                "Lower model.learning_rate, or look at the pairs and labels."
+            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Gather the vectors of a batch."""

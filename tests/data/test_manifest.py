@@ -1,0 +1,138 @@
+"""Folders and manifests become one table of samples, or one clear error."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from mmembed.data.manifest import COLUMNS, read_manifest, read_samples
+from mmembed.errors import ManifestError
+
+ROWS = {"image": ["a/1.png", "a/2.png", None], "audio": [None, "2.wav", "3.wav"]}
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("hello")
+
+
+def write(path: Path, columns: dict) -> Path:
+    table = pa.table(columns)
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    elif path.suffix == ".csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        path.write_text("\n".join(json.dumps(row) for row in table.to_pylist()))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_every_kind_of_manifest_reads_alike(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"m{suffix}", {**ROWS, "label": ["x", "y", "x"]})
+    samples = read_samples(path)
+    assert samples.root == tmp_path
+    assert samples.table.column_names == list(COLUMNS)
+    assert samples.table["image"].to_pylist() == ROWS["image"]
+    assert samples.table["label"].to_pylist() == ["x", "y", "x"]
+    assert samples.table["video"].to_pylist() == [None] * 3
+    assert samples.paths("audio") == [None, str(tmp_path / "2.wav"), str(tmp_path / "3.wav")]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_numbers_are_taken_as_they_are_written(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"m{suffix}"
+    if suffix == ".csv":
+        path.write_text("image,label,id\n1.png,07,0001\n2.png,8,0002\n")
+        expected = ["07", "8"], ["0001", "0002"]
+    else:
+        write(path, {"image": ["1.png", "2.png"], "label": [7, 8], "id": [1, 2]})
+        expected = ["7", "8"], ["1", "2"]
+    table = read_manifest(path)
+    assert (table["label"].to_pylist(), table["id"].to_pylist()) == expected
+
+
+def test_columns_of_meta_are_carried_through(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.parquet", {"image": ["1.png"], "meta_speaker": ["ann"]})
+    assert read_manifest(path)["meta_speaker"].to_pylist() == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({**ROWS, "lable": ["x"] * 3}, "unknown column lable; did you mean label"),
+        ({**ROWS, "qqq": ["x"] * 3}, "unknown column qqq; known are id, image"),
+        ({**ROWS, "speaker": ["x"] * 3}, "name it meta_speaker"),
+        ({"label": ["x"]}, "no column of media"),
+        ({"image": pa.array([], pa.string())}, "has no rows"),
+        ({"image": ["1.png", None, ""]}, "2 rows have no media at all, the first is row 1"),
+        ({**ROWS, "id": ["7", "8", "7"]}, "id 7 stands in 2 rows; 1 ids are not unique"),
+        (
+            {**ROWS, "group": ["g", "g", "h"], "split": ["train", "test", "test"]},
+            "group g is in more than one split; 1 groups are",
+        ),
+        (
+            {**ROWS, "group": ["g", "g", "h"], "split": [None, "test", "test"]},
+            "group g is in more than one split",
+        ),
+        ({"image": [["a.png"], ["b.png"]]}, "column image holds list"),
+    ],
+)
+def test_a_manifest_that_cannot_be_right_is_refused(
+    tmp_path: Path, columns: dict, message: str
+) -> None:
+    path = write(tmp_path / "m.parquet", columns)
+    with pytest.raises(ManifestError, match=message) as caught:
+        read_samples(path)
+    assert str(path) in str(caught.value)
+
+
+def test_files_that_are_no_manifest_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="no such folder or manifest"):
+        read_samples(tmp_path / "nowhere.csv")
+    touch(tmp_path, "notes.docx", "broken.parquet")
+    with pytest.raises(ManifestError, match="a manifest ends in .parquet, .csv"):
+        read_samples(tmp_path / "notes.docx")
+    with pytest.raises(ManifestError, match="broken.parquet: can't be read"):
+        read_samples(tmp_path / "broken.parquet")
+
+
+def test_class_folders_give_labels_and_splits(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.jpg", "test/dog/2.JPG", "test/dog/deep/3.png", "valid/cat/4.webp")
+    rows = read_samples(tmp_path).table.select(["image", "label", "split"]).to_pylist()
+    assert sorted(tuple(row.values()) for row in rows) == [
+        ("test/dog/2.JPG", "dog", "test"),
+        ("test/dog/deep/3.png", "dog", "test"),
+        ("train/cat/1.jpg", "cat", "train"),
+        ("valid/cat/4.webp", "cat", "val"),
+    ]
+
+
+def test_files_of_one_stem_are_one_sample(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "a/1.wav", "a/1.txt", "a/2.mp4", "b/1.jpg", "b/1.png", "b/x.pdf")
+    rows = read_samples(tmp_path).table.select(["image", "audio", "video", "text"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        ("a/1.jpg", "a/1.wav", None, "hello"),
+        (None, None, "a/2.mp4", None),
+        ("b/1.jpg", None, None, None),
+        ("b/1.png", None, None, None),
+    ]
+
+
+def test_hidden_files_are_left_out_and_links_that_go_round_end(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jpg", "cat/.2.jpg", ".trash/3.jpg")
+    os.symlink(tmp_path, tmp_path / "cat" / "again")
+    assert read_samples(tmp_path).table["image"].to_pylist() == ["cat/1.jpg"]
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "readme.pdf")
+    with pytest.raises(ManifestError, match="no images, sounds or videos in this folder"):
+        read_samples(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -171,7 +172,7 @@ def test_augmentation_changes_training_alone_and_equally_each_run(media: Path) -
     assert len(set(changed)) == len(changed) == 8
     orders = [batch.index.tolist() for batch in first.seen["train"]]
     assert orders[:4] != orders[4:]
-    assert sorted(sum(orders[:4], [])) == sorted(sum(orders[4:], []))
+    assert sorted(chain(*orders[:4])) == sorted(chain(*orders[4:]))
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")

@@ -200,6 +200,13 @@ def mmembed(*arguments: object) -> None:
         sys.exit(status)
 
 
+def _underscored(word: str) -> str:
+    """Return an option such as ``--test-speaker=ann`` as ``--test_speaker=ann``."""
+    name, equals, value = word.partition("=")
+    is_option = name.startswith("--")
+    return "--" + name[2:].replace("-", "_") + equals + value if is_option else word
+
+
 def main(arguments: list[str]) -> None:
     """Run ``make`` if that is the first word, and the whole way if not."""
     try:
@@ -208,6 +215,7 @@ def main(arguments: list[str]) -> None:
         )
         if arguments and not arguments[0].startswith("-"):
             arguments = ["--folder", *arguments]
+        arguments = [_underscored(word) for word in arguments]
         jsonargparse.auto_cli(command, args=arguments, as_positional=False)
     except MmembedError as error:
         sys.exit(f"avdigits: {error}")

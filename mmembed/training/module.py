@@ -138,11 +138,12 @@ class ContrastiveModule(pl.LightningModule):
             )
         if batch_idx % CHANCE_EVERY == 0:
             self._ratios.append(self._share_of_chance(batch, losses))
-        self.log("train/loss", total, prog_bar=True, batch_size=len(batch))
-        for name, value in losses.items():
-            self.log(f"train/loss/{name}", value, batch_size=len(batch))
-        scale = self.logit_scale.detach().clamp(max=self.largest_scale).exp()
-        self.log("train/logit_scale", scale, batch_size=len(batch))
+        size, scale = len(batch), self.logit_scale.detach().clamp(max=self.largest_scale).exp()
+        self.log("train/loss", total, on_step=True, on_epoch=True, batch_size=size)
+        parts = {f"train/loss/{name}": value for name, value in losses.items()}
+        self.log_dict(
+            {**parts, "train/logit_scale": scale}, on_step=False, on_epoch=True, batch_size=size
+        )
         return total
 
     @torch.no_grad()

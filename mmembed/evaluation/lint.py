@@ -12,7 +12,7 @@ COLLAPSED = 1.5  # effective rank below which a modality's vectors all point one
 
 def usable(items: Items) -> np.ndarray:
     """Return which items ``(items,)`` have a finite vector of unit length."""
-    lengths = np.linalg.norm(np.nan_to_num(items.vectors), axis=1)
+    lengths = np.linalg.norm(np.nan_to_num(items.vectors, posinf=0, neginf=0), axis=1)
     return np.isfinite(items.vectors).all(1) & (lengths > 0.5)
 
 

@@ -39,7 +39,7 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
         raise
     except Exception as error:
         raise explain(error, option_names(parser)) from None
-    return function(**parser.instantiate_classes(given).as_dict())
+    return function(**parser.instantiate(given).as_dict())
 
 
 def option_names(parser: ArgumentParser) -> list[str]:

@@ -53,7 +53,8 @@ class EmbeddingTable:
                 raise StoreError(f"{part}: can't be read: {error}") from None
         assert first is not None
         table = pa.concat_tables(tables, promote_options="permissive")
-        return cls(table.drop_columns(["embedding"]), _vectors(table["embedding"]), first)
+        vectors = _vectors(table["embedding"], first.dim)
+        return cls(table.drop_columns(["embedding"]), vectors, first)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -142,7 +143,7 @@ def read_errors(path: str | Path) -> pa.Table:
     return pa.concat_tables(found) if found else ERROR_SCHEMA.empty_table()
 
 
-def _vectors(column: pa.ChunkedArray) -> np.ndarray:
+def _vectors(column: pa.ChunkedArray, dim: int) -> np.ndarray:
     flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
     joined = np.concatenate(flat) if flat else np.empty(0, np.float32)
-    return joined.astype(np.float32, copy=False).reshape(len(column), -1)
+    return joined.astype(np.float32, copy=False).reshape(-1, dim)

@@ -17,7 +17,7 @@ from mmembed.evaluation.retrieval import METRICS, Retrieval
 from mmembed.store.schema import Provenance
 
 PROBE = "linear probe"
-GRADES = ((0.9, "excellent"), (0.7, "good"), (0.4, "fair"), (0.1, "weak"))
+GRADES = ((0.9, "excellent"), (0.7, "good"), (0.4, "fair"))  # of the way from chance to 1
 POOLING = {
     "mean": "a file's vector is the mean of its segments' vectors, scaled to unit length",
     "max": "two files score the best pair of their segments",
@@ -110,7 +110,8 @@ class Evaluation:
         low, high = found[0], found[-1]
         score, chance = low.result.mean("mAP"), low.result.chance()["mAP"]
         lift = (score - chance) / max(1 - chance, 1e-9)
-        grade = next((name for least, name in GRADES if lift >= least), "near chance")
+        low_grade = "weak" if score > 1.5 * chance else "near chance"
+        grade = next((name for least, name in GRADES if lift >= least), low_grade)
         sentence = (
             f"Retrieval by {relevance} is {grade}: {low.name} mAP {score:.3f} over "
             f"{len(low.result.queries):,} queries (chance {chance:.3f})"

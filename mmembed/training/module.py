@@ -20,8 +20,8 @@ from mmembed.training.losses import InfoNCE, Loss, Relation
 from mmembed.training.optim import adamw, warmup_cosine
 from mmembed.training.validation import VectorCollector
 
-CHANCE_EVERY = 10
-STUCK = 0.99
+CHANCE_EVERY = 5
+STUCK = 0.01
 
 
 class ContrastiveModule(pl.LightningModule):
@@ -158,7 +158,7 @@ class ContrastiveModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Warn if, past the first epoch, the loss is that of constant vectors."""
         ratios, self._ratios = self._ratios, []
-        if self.current_epoch and ratios and float(torch.stack(ratios).mean()) > STUCK:
+        if self.current_epoch and ratios and float((torch.stack(ratios) - 1).abs().max()) < STUCK:
             pl.utilities.rank_zero_warn(
                 "the loss has stayed at that of constant vectors (ln B): the space has collapsed. "
                 "Lower model.learning_rate, or look at the pairs and labels."

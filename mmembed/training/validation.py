@@ -35,7 +35,7 @@ class VectorCollector:
         """
         vectors = {m: np.concatenate(v) for m, v in self._vectors.items()}
         codes = {m: np.concatenate(c) for m, c in self._codes.items()}
-        self.__init__()  # type: ignore[misc]
+        self._vectors, self._codes, self._samples = {}, {}, 0
         scores: dict[str, float] = {}
         warnings: list[str] = []
         if not vectors:
@@ -45,7 +45,8 @@ class VectorCollector:
         for first in vectors:
             rank = effective_rank(vectors[first])
             scores[f"{first}/effective_rank"] = rank
-            if len(vectors[first]) > 2 and rank < 1.5:
+            one_way = float(np.linalg.norm(vectors[first].mean(0)))
+            if len(vectors[first]) > 2 and rank < 1.1 and one_way > 0.99:
                 warnings.append(
                     f"the {first} vectors have collapsed: effective rank {rank:.2f}. Lower "
                     "model.learning_rate, or look at the pairs and labels."

@@ -1,0 +1,69 @@
+"""Functions become command lines, and their mistakes one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from mmembed.errors import ConfigError, SpaceError
+from mmembed.options import call
+
+
+def job(
+    source: Path, out: Path, batch_size: int = 8, weights: Literal["last", "best"] = "last"
+) -> tuple:
+    """Do a thing.
+
+    Args:
+        source: where from.
+        out: where to.
+        batch_size: how many at a time.
+        weights: which ones.
+    """
+    return str(source), str(out), batch_size, weights
+
+
+def ask(*words: str) -> tuple:
+    return call(job, ["job", *words], ("source", "out"))
+
+
+def test_a_signature_is_a_command_line() -> None:
+    assert ask("a", "b") == ("a", "b", 8, "last")
+    assert ask("a", "b", "--batch_size", "3", "--weights=best") == ("a", "b", 3, "best")
+
+
+def test_help_is_the_docstring(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        ask("--help")
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert "Do a thing." in said
+    assert "how many at a time" in said
+    assert "where from" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a", "b", "--batchsize", "3"], "config key --batchsize; did you mean batch_size?"),
+        (["a", "b", "--zzz", "3"], "unknown option or config key --zzz$"),
+        (["a", "b", "--batch_size", "x"], "batch_size: expected int, got x"),
+        (["a", "b", "--weights", "bset"], "weights: expected .*'?last.*, got bset"),
+        (["a"], "missing: out. Give it as an option"),
+    ],
+)
+def test_mistakes_name_the_option_and_a_way_out(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        ask(*words)
+    assert "\n" not in str(caught.value)
+
+
+def test_errors_of_the_job_come_through() -> None:
+    def failing(out: Path) -> None:
+        """Fail."""
+        raise SpaceError("no such space")
+
+    with pytest.raises(SpaceError, match="no such space"):
+        call(failing, ["failing", "x"], ("out",))

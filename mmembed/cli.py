@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: words of the command line, without ``mmembed``; None takes the process's own.
     """
+    # Threads that wait for work must not spin: decode workers and other programs want the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())

@@ -21,7 +21,7 @@ class MeanPooling(nn.Module):
         self.width = width
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Pool ``(batch, length, width)`` where ``mask`` ``(batch, length)`` to ``(batch, width)``."""
+        """Return ``(batch, width)`` of ``(batch, length, width)`` and mask ``(batch, length)``."""
         return masked_mean(features, mask)
 
 
@@ -39,7 +39,7 @@ class AttentionPooling(nn.Module):
         self.query = nn.Parameter(torch.zeros(width))
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Pool ``(batch, length, width)`` where ``mask`` ``(batch, length)`` to ``(batch, width)``."""
+        """Return ``(batch, width)`` of ``(batch, length, width)`` and mask ``(batch, length)``."""
         scores = self.norm(features) @ self.query / self.width**0.5
         weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=1)
         return (weights.unsqueeze(-1) * features).sum(1)
@@ -55,7 +55,7 @@ class GRUPooling(nn.Module):
         self.project = nn.Linear(2 * (width // 2 or 1), width)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Pool ``(batch, length, width)`` where ``mask`` ``(batch, length)`` to ``(batch, width)``."""
+        """Return ``(batch, width)`` of ``(batch, length, width)`` and mask ``(batch, length)``."""
         lengths = mask.sum(1).clamp(min=1).cpu()
         packed = pack_padded_sequence(features, lengths, batch_first=True, enforce_sorted=False)
         _, state = self.gru(packed)

@@ -17,13 +17,17 @@ from mmembed.data.decode import Decoder, Piece, Problem
 from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
 from mmembed.embedding.feed import Pool, answers
+from mmembed.embedding.threads import ThreadChoice
 from mmembed.media.pool import GuardedPool
 from mmembed.space import Precision, Space
 
+# The model's threads wait for one another in every layer: a decoder that takes the core of one of
+# them holds up all. So decoders take what is left, which is also all there is while it waits.
+NICENESS = 10
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
 
 
-@dataclass(frozen=True)
+@dataclass
 class Engine:
     """Decodes and embeds chunks on this machine.
 
@@ -42,6 +46,9 @@ class Engine:
     batch_size: int = 32
     workers: int = 0
     timeout_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        self._threads = ThreadChoice(self.space.device, least_items=(self.batch_size + 1) // 2)
 
     def run(
         self, chunks: Iterable[Chunk], commit: Callable[[Chunk], None], show: Callable[[int], None]
@@ -86,7 +93,9 @@ class Engine:
 
     def _pool(self) -> Pool:
         decoder: Callable[[Any], list[Piece | Problem]] = Decoder(dict(self.preprocess))
-        return GuardedPool(decoder, self.workers, self.timeout_seconds, ["mmembed.data.decode"])
+        return GuardedPool(
+            decoder, self.workers, self.timeout_seconds, ["mmembed.data.decode"], NICENESS
+        )
 
     def _take(
         self, chunk: Chunk, buckets: Buckets[Place], number: int, first: int, piece: Piece
@@ -107,7 +116,8 @@ class Engine:
         modality, length = bucket
         try:
             values, mask = collate([item for _, item in batch], length)
-            vectors = self.space.embed_batch(modality, values, mask, self.precision)
+            with self._threads.batch(modality, len(batch), values.numel()):
+                vectors = self.space.embed_batch(modality, values, mask, self.precision)
         except Exception as error:
             if len(batch) > 1:
                 for item in batch:

@@ -127,14 +127,14 @@ class ManifestListing:
         for modality in MEDIA:
             if modality in samples.column_names:
                 paths = samples[modality].to_pylist()
-                cells += [(path, modality, row) for row, path in enumerate(paths) if path]
+                cells += [(Path(p).as_posix(), modality, row) for row, p in enumerate(paths) if p]
         cells.sort()
         self._cells = [c for i, c in enumerate(cells) if i == 0 or c[:2] != cells[i - 1][:2]]
         self.repeated = len(cells) - len(self._cells)
 
     def __iter__(self) -> Iterator[File]:
         for path, modality, row in self._cells:
-            yield status(Path(path).as_posix(), os.path.join(self.root, path), modality, row)
+            yield status(path, os.path.join(self.root, path), modality, row)
 
     def carried(self, rows: Sequence[int | None]) -> pa.Table:
         """Return the carried columns of some rows of the manifest."""

@@ -146,9 +146,9 @@ class ProgressDisplay:
             self._bar.update(self._task, completed=done, speed=speed, failed=summary.failed)
         elif not self._quiet and now - self._said >= LINE_SECONDS:
             self._said = now
-            left = (summary.found - done) / max(speed, 1e-9)
+            left = f", {(summary.found - done) / speed:,.0f} s to go" if decoded >= 50 else ""
             print(
                 f"{done:,} of {summary.found:,} files, {speed:,.0f} files/s, "
-                f"{summary.failed:,} failed, {left:,.0f} s to go",
+                f"{summary.failed:,} failed{left}",
                 file=sys.stderr,
             )

@@ -55,6 +55,7 @@ class GuardedPool(Generic[Key, Task, Result]):
             a time limit or protection from crashes.
         timeout_seconds: a task that takes longer is stopped, and its process replaced.
         preload: modules that every process needs, imported once and shared.
+        niceness: how much the processes step back from the cores for others (0 to 19).
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class GuardedPool(Generic[Key, Task, Result]):
         workers: int,
         timeout_seconds: float,
         preload: Sequence[str] = (),
+        niceness: int = 0,
     ) -> None:
         self._work, self._workers, self._timeout = work, workers, timeout_seconds
-        self._preload = list(preload)
+        self._preload, self._niceness = list(preload), niceness
         self._ready: SimpleQueue[tuple[int, int, Future[Result]]] = SimpleQueue()
         self._tasks: dict[int, tuple[Key, Task]] = {}
         self._count = self._generation = self._restarts = 0
@@ -136,7 +138,12 @@ class GuardedPool(Generic[Key, Task, Result]):
         context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
         if "forkserver" in methods and self._preload:
             context.set_forkserver_preload(self._preload)
-        return ProcessPool(max_workers=self._workers, context=context)
+        return ProcessPool(
+            max_workers=self._workers,
+            initializer=_step_back,
+            initargs=(self._niceness,),
+            context=context,
+        )
 
     def _schedule(self, number: int) -> None:
         generation, (_, task) = self._generation, self._tasks[number]
@@ -163,6 +170,11 @@ def default_workers() -> int:
     """Return how many processes this machine has cores for."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _step_back(niceness: int) -> None:
+    if niceness and hasattr(os, "nice"):
+        os.nice(niceness)
 
 
 def _how_it_ended(exit_code: int | None) -> str:

@@ -1,11 +1,16 @@
-"""How good the spaces of the avdigits recipes are: runs them as a user would, over several seeds.
+"""Runs the avdigits pipeline as a user would, once a seed or speaker, and writes its figures.
 
+Usage::
+    python benchmarks/quality.py --config configs/avdigits_speech.yaml --speech DIR --speakers ann
     python benchmarks/quality.py --config configs/avdigits.yaml --seeds 0 1 2
-    python benchmarks/quality.py --config configs/avdigits_speech.yaml --speech DIR --speakers ann bob
+    python benchmarks/quality.py --config configs/avdigits_speech.yaml --speech DIR \\
+        --test-speakers george jackson lucas
+    python benchmarks/quality.py --config configs/avdigits_robust.yaml --speech DIR \\
+        --test-speakers all
 
-Each run makes its media, trains, embeds and evaluates below ``runs/quality``; a run whose report is
-there is not done again. The table goes into ``docs/benchmarks.md``, between the marks of its
-config, with date, machine and versions.
+Each run makes its media, trains, embeds and evaluates below ``runs/quality``. The table goes into
+``docs/benchmarks.md``, in place of the one that the same config wrote before. It reads
+``report.json`` and knows nothing of models.
 """
 
 from __future__ import annotations
@@ -20,113 +25,126 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-PAGE = Path("docs/benchmarks.md")
-PHASES = ("make", "fit", "embed", "evaluate")
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+PACKAGES = ("mmembed", "torch", "timm", "torchaudio", "lightning", "av")
+PHASE = re.compile(r"^mmembed (fit|embed|evaluate): (\d+) s$", re.MULTILINE)
+TITLE = "# Benchmarks\n\nNumbers on this page are written by the scripts in `benchmarks/`.\n"
 
 
-def run_one(folder: Path, words: list[str]) -> dict:
-    """Run the pipeline once, or read what an earlier run left; return its report and seconds."""
-    seconds_file, report_file = folder / "seconds.json", folder / "report" / "report.json"
-    if not (seconds_file.is_file() and report_file.is_file()):
-        began = time.perf_counter()
-        command = [sys.executable, "pipelines/avdigits.py", "--folder", str(folder), *words]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        phases = {p: float(s) for p, s in re.findall(r"^mmembed (\w+): (\d+) s", done.stdout, re.M)}
-        phases["make"] = time.perf_counter() - began - sum(phases.values())
-        seconds_file.write_text(json.dumps(phases))
-    return {
-        "report": json.loads(report_file.read_text()),
-        "seconds": json.loads(seconds_file.read_text()),
-    }
+@dataclass
+class Run:
+    """What one run of the pipeline reached: figures by name, seconds by phase."""
 
-
-def scores(report: dict) -> dict[str, float]:
-    """Return mAP by label of each direction, and the linear probe of each modality."""
-    found = {
-        f"{r['query']} → {r['target']}": r["mAP"]
-        for r in report["retrieval"]
-        if r["relevance"] == "label"
-    }
-    for c in report["classification"]:
-        if c["method"] == "linear probe":
-            found[f"probe {c['modality']}"] = c["accuracy"]
-    return found
-
-
-def table(runs: dict[str, dict]) -> str:
-    """Return the Markdown table: a row a run, then the mean and the lowest."""
-    each = {name: scores(run["report"]) for name, run in runs.items()}
-    columns = list(next(iter(each.values())))
-    lines = [
-        "| run | " + " | ".join(columns) + " | seconds |",
-        "|---|" + "---:|" * (len(columns) + 1),
-    ]
-    for name, row in each.items():
-        spent = " + ".join(f"{runs[name]['seconds'].get(p, 0):.0f}" for p in PHASES)
-        lines.append(
-            f"| {name} | " + " | ".join(f"{row[c]:.3f}" for c in columns) + f" | {spent} |"
-        )
-    if len(each) > 1:
-        for word, pick in (("mean", statistics.mean), ("lowest", min)):
-            cells = (f"{pick([row[c] for row in each.values()]):.3f}" for c in columns)
-            lines.append(f"| **{word}** | " + " | ".join(cells) + " | |")
-    return "\n".join(lines)
-
-
-def write_section(name: str, text: str) -> None:
-    """Put ``text`` between the marks of ``name`` in the page, adding them if need be."""
-    page = PAGE.read_text("utf-8") if PAGE.is_file() else "# Benchmarks\n"
-    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    block = f"{start}\n{text}\n{end}"
-    if start in page:
-        head, _, rest = page.partition(start)
-        page = head + block + rest.partition(end)[2]
-    else:
-        page = f"{page.rstrip()}\n\n{block}\n"
-    PAGE.write_text(page, "utf-8")
-
-
-def machine() -> str:
-    """Return date, processor, cores and versions in a line."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        model = (re.findall(r"model name\s*: (.+)", info.read_text()) or [model])[0]
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
-    names = ", ".join(f"{p} {version(p)}" for p in ("mmembed", "torch", "timm", "lightning"))
-    day = datetime.date.today().isoformat()
-    return f"{day}; {model}, {os.cpu_count()} cores, {threads} threads a process; {names}."
+    name: str
+    figures: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", type=Path, default=Path("configs/avdigits.yaml"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--speech", type=Path, help="a folder of real recordings")
-    parser.add_argument("--speakers", nargs="+", help="hold out each in turn, or `all`")
-    parser.add_argument("--folder", type=Path, default=Path("runs/quality"))
-    given = parser.parse_args()
-    runs = {}
-    for speaker in given.speakers or [None]:
-        for seed in given.seeds:
-            name = f"{speaker}, seed {seed}" if speaker else f"seed {seed}"
-            folder = (
-                given.folder / f"{given.config.stem}-{name.replace(', ', '-').replace(' ', '')}"
-            )
-            words = ["--config", str(given.config), "--seed", str(seed)]
-            if given.speech:
-                words += ["--speech", str(given.speech), "--test_speaker", str(speaker)]
-            runs[name] = run_one(folder, words)
-            text = (
-                f"## {given.config.stem}\n\nmAP by label on the test split in every direction, and "
-                "linear-probe accuracy. Seconds are making + training + embedding + evaluating.\n\n"
-                f"{table(runs)}\n\n{machine()}"
-            )
-            write_section(given.config.stem, text)
-            print(table(runs), flush=True)
+    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "avdigits.yaml")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--speech", type=Path, help="folder of recordings")
+    parser.add_argument("--test-speakers", nargs="+", default=[], help="one run each")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "quality")
+    options = parser.parse_args()
+    runs = []
+    for seed in options.seeds:
+        for speaker in options.test_speakers or [None]:
+            name = f"seed {seed}" if speaker is None else f"{speaker}, seed {seed}"
+            folder = options.out / options.config.stem / name.replace(", ", "-").replace(" ", "-")
+            words = ["--folder", folder, "--config", options.config, "--seed", seed]
+            if options.speech is not None:
+                words += ["--speech", options.speech]
+            if speaker is not None:
+                words += ["--test-speaker", speaker]
+            runs.append(measure(name, folder, [str(word) for word in words]))
+            print(f"{name}: {runs[-1].figures}", flush=True)
+    section = render(options.config, runs)
+    write_section(PAGE, options.config.stem, section)
+    print(section)
+
+
+def measure(name: str, folder: Path, words: list[str]) -> Run:
+    """Run the pipeline, and read its report and its own account of the time."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "pipelines" / "avdigits.py"), *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    total = time.perf_counter() - began
+    if done.returncode:
+        sys.exit(f"{name}: the pipeline failed:\n{done.stdout[-2000:]}")
+    run = Run(name, read_figures(folder / "report" / "report.json"))
+    run.seconds = {phase: float(seconds) for phase, seconds in PHASE.findall(done.stdout)}
+    run.seconds = {"make": total - sum(run.seconds.values()), **run.seconds, "all": total}
+    return run
+
+
+def read_figures(path: Path) -> dict[str, float]:
+    """Return mAP by label of each direction, and the linear probe of each modality."""
+    report = json.loads(path.read_text("utf-8"))
+    figures = {
+        f"{found['query']} → {found['target']}": found["mAP"]
+        for found in report["retrieval"]
+        if found["relevance"] == "label" and found["query"] != found["target"]
+    }
+    for found in report["classification"]:
+        if found["method"] == "linear probe":
+            figures[f"probe {found['modality']}"] = found["accuracy"]
+    return figures
+
+
+def render(config: Path, runs: list[Run]) -> str:
+    """Return the section of one config: what was run, where, and a table a figure."""
+    figures = [name for name in runs[0].figures if all(name in run.figures for run in runs)]
+    phases = list(runs[0].seconds)
+    lines = [f"| | {' | '.join(run.name for run in runs)} | mean |"]
+    lines.append("|---|" + "---:|" * (len(runs) + 1))
+    for name in figures:
+        values = [run.figures[name] for run in runs]
+        cells = [f"{value:.3f}" for value in [*values, statistics.fmean(values)]]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for name in phases:
+        values = [run.seconds[name] for run in runs]
+        cells = [f"{value:.0f}" for value in [*values, statistics.fmean(values)]]
+        lines.append(f"| seconds, {name} | {' | '.join(cells)} |")
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return "\n".join(
+        [
+            f"## {config.stem}: quality",
+            "",
+            f"`{config.relative_to(ROOT) if config.is_relative_to(ROOT) else config}`, "
+            f"{datetime.date.today().isoformat()}, {platform.machine()} {platform.system()}, "
+            f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {packages}.",
+            "",
+            "Mean average precision by label on the test split (arrows), accuracy of a linear "
+            "probe, and wall time.",
+            "",
+            *lines,
+        ]
+    )
+
+
+def write_section(page: Path, name: str, section: str) -> None:
+    """Put ``section`` between its markers in ``page``, in place of what was there."""
+    begin, end = f"<!-- quality:{name} -->", f"<!-- /quality:{name} -->"
+    text = page.read_text("utf-8") if page.is_file() else TITLE
+    block = f"{begin}\n{section}\n{end}"
+    found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if found.search(text):
+        text = found.sub(lambda _: block, text)
+    else:
+        text = f"{text.rstrip()}\n\n{block}\n"
+    page.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def _first(patterns: Iterable[str], text: str) -> str | None:
 
 def _did_you_mean(key: str, known: Iterable[str]) -> str:
     key = key.split("=")[0].lstrip("-")
-    names = list(known)
+    names = [name for name in known if name != key]
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.75)
     if not near:
         short = {name.rsplit(".", 1)[-1]: name for name in reversed(names)}

@@ -195,3 +195,11 @@ def test_ctrl_c_stops_a_run_with_one_line(written: Write) -> None:
     assert process.returncode == 130
     assert said.endswith("mmembed: stopped\n")
     assert "Traceback" not in said
+
+
+def test_the_saved_config_runs_again(written: Write) -> None:
+    assert main(["fit", "-c", written(trainer__max_epochs=1)]) == 0
+    (saved,) = Path("run").rglob("config.yaml")
+    first = load_space("space").fingerprint
+    assert main(["fit", "-c", str(saved)]) == 0
+    assert load_space("space").fingerprint == first

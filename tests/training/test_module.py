@@ -130,3 +130,23 @@ def test_schedule_warms_up_and_falls_to_zero() -> None:
     assert all(a >= b for a, b in pairwise(factors[10:]))
     assert factors[100] == pytest.approx(0, abs=1e-9)
     assert warmup_cosine_factor(55, 10, 100) == pytest.approx(0.5)
+
+
+def test_scores_are_exact_under_autocast(space: Space, mixed: Batch) -> None:
+    module = ContrastiveModule(space)
+    vectors = {m: v.detach() for m, v in module.embed(mixed).items()}
+    module.requires_grad_(False)
+    exact = module.pair_losses(vectors, mixed)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed_precision = module.pair_losses(vectors, mixed)
+    assert {n: float(v) for n, v in exact.items()} == {
+        n: float(v) for n, v in mixed_precision.items()
+    }
+
+
+def test_prediction_says_which_sample_a_vector_is_of(space: Space, mixed: Batch) -> None:
+    mixed.index = torch.arange(10, 10 + len(mixed))
+    module = ContrastiveModule(space)
+    for modality, (index, vectors) in module.predict_step(mixed, 0).items():
+        assert index.tolist() == (10 + mixed.rows[modality]).tolist()
+        assert len(vectors) == len(index)

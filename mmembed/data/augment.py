@@ -18,7 +18,10 @@ Range = tuple[float, float]
 
 
 class Augment(nn.Module, ABC):
-    """A random change of a batch; the identity when all its ranges are zero or None."""
+    """A random change of a batch; the identity when all its ranges are zero or None.
+
+    Draws are made on the CPU, so that a batch is changed alike on every device.
+    """
 
     @abstractmethod
     def forward(
@@ -76,7 +79,8 @@ class ImageAugment(Augment):
         """Return ``(batch, frames, 3, height, width)``, all frames of an item changed alike."""
         batch, frames, channels, height, width = values.shape
         if any((self.degrees, self.scale, self.shear_degrees, self.shift, self.elastic)):
-            grid = self._grid(batch, height, width, generator).repeat_interleave(frames, 0)
+            grid = self._grid(batch, height, width, generator).to(values.device)
+            grid = grid.repeat_interleave(frames, 0)
             flat = values.reshape(-1, channels, height, width).float()
             moved = functional.grid_sample(flat, grid, padding_mode="border", align_corners=False)
             values = moved.view(batch, frames, channels, height, width)
@@ -84,12 +88,13 @@ class ImageAugment(Augment):
             values = values.float()
             middle = values.mean((1, 2, 3, 4), keepdim=True)
             factor = torch.exp(_symmetric(batch, math.log1p(self.contrast), generator))
-            offset = 255 * _symmetric(batch, self.brightness, generator)
+            factor = factor.to(values.device)
+            offset = 255 * _symmetric(batch, self.brightness, generator).to(values.device)
             shape = (-1, 1, 1, 1, 1)
             values = (values - middle) * factor.view(shape) + middle + offset.view(shape)
             values = values.clamp(0, 255)
         if self.erase:
-            kept = self._kept(batch, height, width, generator)
+            kept = self._kept(batch, height, width, generator).to(values.device)
             values = values.float() * kept[:, None, None]
         return values
 
@@ -143,8 +148,9 @@ class VideoAugment(Augment):
         if self.image is not None:
             values = self.image.change(values, generator)
         if self.drop:
-            valid = torch.ones(values.shape[:2], dtype=torch.bool) if mask is None else mask
-            chance = torch.rand(valid.shape, generator=generator).masked_fill(~valid, -1)
+            valid = values.new_ones(values.shape[:2], dtype=torch.bool) if mask is None else mask
+            chance = torch.rand(valid.shape, generator=generator).to(valid.device)
+            chance = chance.masked_fill(~valid, -1)
             luckiest = chance == chance.amax(1, keepdim=True)
             mask = valid & ((chance >= self.drop) | luckiest)
         return values, mask
@@ -198,7 +204,7 @@ class AudioAugment(Augment):
             values = values + self._noise(values, valid, generator) * valid
         if self.gain_db:
             gain = _symmetric(len(values), self.gain_db, generator)
-            values = values * (10 ** (gain / 20)).unsqueeze(1)
+            values = values * (10 ** (gain / 20)).unsqueeze(1).to(values.device)
         return values, mask
 
     def _moved(
@@ -206,11 +212,11 @@ class AudioAugment(Augment):
     ) -> tuple[Tensor, Tensor]:
         """Read each sound at its own speed and from its own start (Catmull-Rom between samples)."""
         batch, longest = values.shape
-        speed = 2 ** (_symmetric(batch, self.speed_semitones, generator) / 12)
+        speed = 2 ** (_symmetric(batch, self.speed_semitones, generator) / 12).to(values.device)
         silence = torch.rand(2, batch, generator=generator) * self.silence_seconds
-        before, after = (silence * self.sample_rate).round()
+        before, after = (silence * self.sample_rate).round().to(values.device)
         total = (lengths / speed).round() + before + after
-        at = torch.arange(int(total.max())).expand(batch, -1)
+        at = torch.arange(int(total.max()), device=values.device).expand(batch, -1)
         place = (at - before.unsqueeze(1)) * speed.unsqueeze(1)
         whole = place.floor()
         part = (place - whole).to(values.dtype)
@@ -228,22 +234,24 @@ class AudioAugment(Augment):
 
     def _filtered(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
         batch, samples = values.shape
-        tail = self._tail(batch, generator)
+        tail = self._tail(batch, generator).to(values.device)
         size = _fast_length(samples + tail.shape[1])
-        hertz = torch.fft.rfftfreq(size, 1 / self.sample_rate)
+        hertz = torch.fft.rfftfreq(size, 1 / self.sample_rate, device=values.device)
         spectrum = torch.fft.rfft(values, size)
         if self.reverb_seconds:
             spectrum = spectrum * torch.fft.rfft(tail, size)
         if self.equaliser_db:
             points = self.equaliser_db * torch.randn(batch, 1, 8, generator=generator)
+            points = points.to(values.device)
             decibels = functional.interpolate(points, len(hertz), mode="linear")[:, 0]
             spectrum = spectrum * 10 ** (decibels / 20)
         if self.pass_band_hz:
             low, high = self.pass_band_hz
             nyquist = self.sample_rate / 2
-            corner = low * torch.rand(batch, 1, generator=generator)
+            share = torch.rand(2, batch, 1, generator=generator).to(values.device)
+            corner = low * share[0]
             spectrum = spectrum / torch.sqrt(1 + (corner / hertz.clamp(min=1)) ** 4)
-            corner = high + (nyquist - high) * torch.rand(batch, 1, generator=generator)
+            corner = high + (nyquist - high) * share[1]
             spectrum = spectrum / torch.sqrt(1 + (hertz / corner) ** 4)
         return torch.fft.irfft(spectrum, size)[:, :samples]
 
@@ -267,8 +275,8 @@ class AudioAugment(Augment):
         spectrum = torch.fft.rfft(torch.randn(batch, size, generator=generator))
         slope = torch.rand(batch, 1, generator=generator)  # 0 white, 0.5 pink, 1 brown
         spectrum = spectrum * torch.arange(1, spectrum.shape[1] + 1) ** -slope
-        noise = torch.fft.irfft(spectrum, size)[:, :samples]
-        snr_db = low + (high - low) * torch.rand(batch, 1, generator=generator)
+        noise = torch.fft.irfft(spectrum, size)[:, :samples].to(values.device)
+        snr_db = low + (high - low) * torch.rand(batch, 1, generator=generator).to(values.device)
         power = (values.square() * valid).sum(1, keepdim=True)
         noise_power = (noise.square() * valid).sum(1, keepdim=True).clamp(min=1e-12)
         return noise * torch.sqrt(power / noise_power * 10 ** (-snr_db / 10))

@@ -30,7 +30,7 @@ class MediaDataModule(pl.LightningDataModule):
 
     All files are probed once at the start; those that can't be read are named and counted, and
     their samples go without them. Training batches hold samples of similar length and are
-    augmented as a whole; evaluation sees exact preprocessing only.
+    augmented as a whole, on the device; evaluation sees exact preprocessing only.
 
     Args:
         manifest: a Parquet, CSV or JSONL manifest, or a folder of media.
@@ -155,9 +155,7 @@ class MediaDataModule(pl.LightningDataModule):
         )
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Name files that failed, and augment a training batch where it was made.
-
-        The same step of the same seed gives the same batch.
+        """Name files of a batch that could not be decoded, each once.
 
         Raises:
             MmembedError: a file could not be decoded, and ``on_error`` is ``raise``.
@@ -168,6 +166,10 @@ class MediaDataModule(pl.LightningDataModule):
             if path not in self.failed:
                 self.failed.add(path)
                 warnings.warn(f"left out from here on: {reason}", stacklevel=2)
+        return batch
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment a training batch; the same step of the same seed gives the same batch."""
         if self.trainer is None or not self.trainer.training:
             return batch
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.trainer.global_step)

@@ -19,7 +19,7 @@ from mmembed.data.batching import Buckets, collate
 from mmembed.data.preprocess import Preprocess
 from mmembed.errors import ConfigError, MediaError, SpaceError
 from mmembed.media.audio import Waveform
-from mmembed.media.probe import probe
+from mmembed.media.probe import MediaInfo, probe
 from mmembed.media.video import Clip
 
 if TYPE_CHECKING:
@@ -163,7 +163,21 @@ def _items(
     if modality not in (None, kind):
         raise ConfigError(f"modality {modality}: an input is {kind}")
     preprocess = _preprocess(space, kind)
-    yield _item(kind, preprocess, media)
+    for part in _segments(preprocess, media):
+        yield _item(kind, preprocess, part)
+
+
+def _segments(preprocess: Preprocess, media: Any) -> Iterator[Any]:
+    """Cut a waveform as a file of its length would be; other media are taken whole."""
+    if not isinstance(media, Waveform):
+        yield media
+        return
+    rate = media.sample_rate
+    info = MediaInfo("audio", "waveform", duration_seconds=media.samples.shape[1] / rate)
+    for span in preprocess.spans(info):
+        first = round(span.start_seconds * rate) if span else 0
+        last = round(span.end_seconds * rate) if span else None
+        yield Waveform(media.samples[:, first:last], rate, media.start_seconds + first / rate)
 
 
 def _preprocess(space: Space, kind: str) -> Preprocess:

@@ -181,6 +181,7 @@ def test_a_corrupt_file_is_named_at_the_start_and_training_goes_on(
         (["embed", "{media}", "{out}", "--spcae", "{space}"], "did you mean"),
         (["embed", "{one}", "{embeddings}", "--space", "{space}"], "holds the vectors of"),
         (["embed", "{manifest}", "{embeddings}", "--space", "{other}"], "made by space abc"),
+        (["embed", "{manifest}", "{out}", "--space", "{space}", "--device", "x"], "--device x: "),
         (["evaluate", "{nowhere}"], "no such file or folder"),
         (["evaluate", "{empty}"], "no part-*.parquet in it"),
         (["evaluate", "{mixed}"], "their vectors can't be mixed"),

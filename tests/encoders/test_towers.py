@@ -47,8 +47,8 @@ def test_any_timm_conv_net_serves_as_audio_encoder(name: str) -> None:
 def test_pretrained_weights_that_cannot_be_fetched_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ConfigError, match=r"no_such|test_vit.*pretrained weights can't be fetch"):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match=r"test_vit.*pretrained weights can't be fetched"):
         ImageEncoder("test_vit.r160_in1k", pretrained=True)
 
 
@@ -105,7 +105,7 @@ def test_spectrogram_peaks_at_the_tone() -> None:
     mels = np.linspace(*(2595 * np.log10(1 + np.array([20.0, 4000.0]) / 700)), 66)
     centre = 700 * (10 ** (mels[band + 1] / 2595) - 1)
     assert abs(centre - 1000) < 60
-    assert valid.all()
+    assert valid[:, :-1].all(), "only the frame centred behind the last sample is left out"
 
 
 def test_masking_only_happens_in_training() -> None:

@@ -1,0 +1,32 @@
+"""A preprocess that crashes or hangs its process where a file's name says so."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmembed.data.preprocess import ImagePreprocess
+from mmembed.media.probe import Source
+from mmembed.media.segments import Span
+
+
+@dataclass(frozen=True)
+class FaultyPreprocess(ImagePreprocess):
+    """Like any for pictures, but for the names ``crash…``, ``hang…`` and ``wrong…``."""
+
+    def load(self, source: Source, span: Span | None = None) -> np.ndarray:
+        name = os.path.basename(str(source))
+        if name.startswith("crash"):
+            os.kill(os.getpid(), 9)
+        if name.startswith("hang"):
+            time.sleep(600)
+        if name.startswith("wrong"):
+            raise TypeError("a mistake in a preprocess")
+        return super().load(source, span)
+
+    def __call__(self, media: np.ndarray) -> np.ndarray:
+        values = super().__call__(media)
+        return values[:, :14] if media.shape[:2] == (9, 9) else values

@@ -1,0 +1,119 @@
+"""Guarded processes: what goes wrong in one task stays there. The work is ``eval``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmembed.media.pool import Failure, GuardedPool, default_workers
+
+CRASH = "__import__('os').kill(__import__('os').getpid(), 11)"
+HANG = "__import__('time').sleep(600)"
+LEAVE = "__import__('os')._exit(3)"
+
+
+def run(tasks: list[str], workers: int, timeout_seconds: float = 60.0) -> dict[str, object]:
+    found = {}
+    with GuardedPool(eval, workers, timeout_seconds) as pool:
+        for task in tasks:
+            pool.submit(task, task)
+        while pool.in_flight:
+            key, outcome = pool.wait()
+            found[key] = outcome
+    return found
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_task_comes_out_once_with_its_result(workers: int) -> None:
+    tasks = [f"{i} * 2" for i in range(40)]
+    assert run(tasks, workers) == {task: eval(task) for task in tasks}
+
+
+def test_a_crash_costs_its_task_only() -> None:
+    found = run([CRASH, *(f"{i} + 1" for i in range(20)), LEAVE], workers=2)
+    assert found.pop(CRASH) == Failure(
+        "ProcessExpired", "the decoder crashed its process (signal 11)"
+    )
+    assert found.pop(LEAVE) == Failure(
+        "ProcessExpired", "the decoder ended its process (exit code 3)"
+    )
+    assert found == {f"{i} + 1": i + 1 for i in range(20)}
+
+
+def test_a_hang_ends_at_the_time_limit_and_costs_its_task_only() -> None:
+    found = run([HANG, *(f"{i} + 1" for i in range(8))], workers=1, timeout_seconds=2)
+    assert found.pop(HANG) == Failure("TimeoutError", "took more than 2 s")
+    assert found == {f"{i} + 1": i + 1 for i in range(8)}
+
+
+def test_the_key_stays_here() -> None:
+    key = object()  # equal to itself alone, so a copy that travelled would be another
+    with GuardedPool(eval, workers=1, timeout_seconds=60) as pool:
+        pool.submit(key, "1 + 1")
+        found, outcome = pool.wait()
+    assert found is key
+    assert outcome == 2
+
+
+def test_tasks_of_processes_that_all_died_idle_are_done_by_new_ones() -> None:
+    with GuardedPool(eval, workers=1, timeout_seconds=60) as pool:
+        pool.submit("pid", "__import__('os').getpid()")
+        _, pid = pool.wait()
+        os.kill(int(str(pid)), 9)
+        for i in range(6):
+            pool.submit(i, f"{i} + 1")
+        found = dict(pool.wait() for _ in range(6))
+    assert found == {i: i + 1 for i in range(6)}
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
+    program = """
+from mmembed.media.pool import GuardedPool
+pool = GuardedPool(eval, 1, 60)
+pool.submit(0, "1 + 1")
+print(pool.wait())
+"""
+    script = tmp_path / "unguarded.py"
+    script.write_text(program)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    said = [s for s in done.stderr.splitlines() if s.startswith("mmembed.errors.ConfigError")]
+    assert len(said) == 1
+    assert "workers 1: the decode processes end as soon as they start" in said[0]
+    assert "__main__" in said[0]
+
+
+def test_waiting_for_nothing_is_a_mistake_of_the_program() -> None:
+    pool = GuardedPool(eval, workers=0, timeout_seconds=60)
+    with pytest.raises(ValueError, match="no task was submitted"):
+        pool.wait()
+
+
+def test_processes_step_back_for_the_model() -> None:
+    with GuardedPool(eval, workers=1, timeout_seconds=60, niceness=7) as pool:
+        pool.submit("", "__import__('os').nice(0)")
+        assert pool.wait()[1] == os.nice(0) + 7
+
+
+def test_decode_workers_never_load_torch() -> None:
+    """In a process of its own: this one's fork server may have been started by another test."""
+    program = """
+import sys
+from mmembed.media.pool import GuardedPool
+if __name__ == "__main__":
+    with GuardedPool(eval, 1, 60, ["mmembed.data.decode"]) as pool:
+        pool.submit(0, "sorted(m for m in __import__('sys').modules if '.' not in m)")
+        print(*pool.wait()[1])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"av", "PIL", "soundfile", "mmembed"} <= loaded
+    assert not loaded & {"torch", "torchaudio", "timm", "pyarrow", "lightning"}
+
+
+def test_one_worker_a_core() -> None:
+    assert 1 <= default_workers() <= (os.cpu_count() or 1)

@@ -24,6 +24,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q tests/e2e/test_documents.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

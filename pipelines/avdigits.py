@@ -166,17 +166,23 @@ def run(
     speech: Path | None = None,
     test_speaker: str | None = None,
     seed: int = 0,
+    images: int = 5000,
+    epochs: int | None = None,
 ) -> None:
     """Make the media, then fit, embed and evaluate with the commands that a user types.
 
     Args:
         folder: everything is written below it: media, space, embeddings, report.
         config: of the training.
-        speech, test_speaker, seed: as of ``make``; the seed is also that of the training.
+        speech: as of ``make``.
+        test_speaker: as of ``make``.
+        seed: as of ``make``, and of the training.
+        images: as of ``make``; a few hundred make a quick trial.
+        epochs: of the training; None takes the config's.
     """
-    manifest = make(folder / "media", speech, test_speaker, seed)
+    manifest = make(folder / "media", speech, test_speaker, seed, images)
     space, embeddings, report = (folder / name for name in ("space", "embeddings", "report"))
-    options = {
+    options: dict[str, object] = {
         "--config": config,
         "--seed_everything": seed,
         "--data.seed": seed,
@@ -184,7 +190,11 @@ def run(
         "--save_space.folder": space,
         "--trainer.default_root_dir": folder / "fit",
     }
+    if epochs is not None:
+        options["--trainer.max_epochs"] = epochs
     mmembed("fit", *(word for option in options.items() for word in option))
+    if (embeddings / "_mmembed.json").exists():
+        shutil.rmtree(embeddings)  # vectors of the space that was here before
     mmembed("embed", manifest, embeddings, "--space", space)
     mmembed("evaluate", embeddings, "--report", report)
 

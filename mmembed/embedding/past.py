@@ -74,7 +74,8 @@ def bind(out: Path, provenance: Provenance) -> None:
     if made.fingerprint != provenance.fingerprint:
         raise StoreError(
             f"{out}: made by space {made.space} ({made.fingerprint[:8]}), not by "
-            f"{provenance.space} ({provenance.fingerprint[:8]}). Name another folder."
+            f"{provenance.space} ({provenance.fingerprint[:8]}). Name another folder, or remove "
+            "this one."
         )
     if made.source != provenance.source:
         raise StoreError(

@@ -6,13 +6,17 @@ import difflib
 from typing import Any
 
 import timm
+import torch
 from torch import nn
 
 from mmembed.errors import ConfigError
 
 
 def timm_model(name: str, pretrained: bool, **arguments: Any) -> nn.Module:
-    """Return a headless timm model (``num_classes=0``).
+    """Return a headless timm model (``num_classes=0``), its weights in channels-last order.
+
+    Convolutions are quicker in that order (NVIDIA's tensor cores and oneDNN prefer it), and
+    nothing else changes: saved weights and results are the same.
 
     Args:
         name: any of timm's names, tag included (``vit_tiny_patch16_224.augreg_in21k``).
@@ -29,7 +33,8 @@ def timm_model(name: str, pretrained: bool, **arguments: Any) -> nn.Module:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ConfigError(f"model {name}: timm has no model of this name{hint}")
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, **arguments)
+        model = timm.create_model(name, pretrained=pretrained, num_classes=0, **arguments)
+        return model.to(memory_format=torch.channels_last)
     except TypeError as error:
         raise ConfigError(f"model {name}: timm refuses the model_args: {error}") from None
     except (RuntimeError, OSError, ValueError, KeyError) as error:

@@ -13,6 +13,8 @@ import torch
 
 from mmembed.errors import MmembedError
 
+LINE_SECONDS = 60.0
+
 
 class SaveSpace(pl.Callback):
     """Writes the trained space (``model.safetensors`` + ``space.json``) when ``fit`` ends.
@@ -52,25 +54,42 @@ class SaveSpace(pl.Callback):
 
 
 class EpochLines(pl.Callback):
-    """Prints a line an epoch: loss, validation score, speed and time left."""
+    """Prints a line an epoch: loss, validation score, speed and time left.
+
+    Where an epoch is long and no progress bar shows, there is a line every
+    :data:`LINE_SECONDS` too.
+    """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self._began, self._first = time.monotonic(), trainer.current_epoch
+        self._began = self._said = time.monotonic()
+        self._first = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any, **__: Any
+    ) -> None:
+        """Print a line now and then within an epoch."""
+        due = time.monotonic() - self._said >= LINE_SECONDS
+        if due and trainer.progress_bar_callback is None and not trainer.is_last_batch:
+            done = trainer.fit_loop.epoch_loop.batch_idx + 1
+            self._print(trainer, f"batch {done:,} of {trainer.num_training_batches:,}")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the line of this epoch."""
+        self._print(trainer)
+
+    def _print(self, trainer: pl.Trainer, where: str = "") -> None:
         if not trainer.is_global_zero:
             return
         seen: dict[str, Any] = trainer.callback_metrics
-        spent = time.monotonic() - self._began
-        done = trainer.current_epoch + 1 - self._first
-        parts = [f"epoch {trainer.current_epoch + 1}"]
-        if trainer.max_epochs and trainer.max_epochs > 0:
-            parts[0] += f"/{trainer.max_epochs}"
+        self._said = time.monotonic()
+        spent = self._said - self._began
+        done = trainer.global_step - self._first
+        limit = trainer.max_epochs if (trainer.max_epochs or 0) > 0 else None
+        parts = [f"epoch {trainer.current_epoch + 1}" + (f"/{limit}" if limit else ""), where]
         parts += [f"{n} {float(seen[n]):.3f}" for n in ("train/loss", "val/mAP") if n in seen]
         parts.append(f"{spent:.0f} s")
-        if trainer.max_epochs and trainer.max_epochs > 0:
-            left = spent / done * (trainer.max_epochs - trainer.current_epoch - 1)
+        if limit and done:
+            left = spent / done * (trainer.estimated_stepping_batches - trainer.global_step)
             parts.append(f"{left:.0f} s left")
-        print("  ".join(parts), file=sys.stderr, flush=True)
+        print("  ".join(part for part in parts if part), file=sys.stderr, flush=True)

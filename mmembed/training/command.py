@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import ActionConfigFile
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -31,6 +33,7 @@ QUIET = (
     r".*`IterableDataset` has `__len__` defined.*",
     r".*number of training batches.*is smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",
+    r".*The dirpath has changed from .*",
     r".*Experiment logs directory .* exists and is not empty.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*Precision bf16-mixed is not supported by the model summary.*",
@@ -73,8 +76,20 @@ class TrainingCLI(LightningCLI):
             apply_on="instantiate",
         )
 
+    def before_instantiate_classes(self) -> None:
+        """Let ``--ckpt_path last`` be the newest checkpoint of this config's runs."""
+        job = self.config.get(self.subcommand, {})
+        if job.get("ckpt_path") == "last":
+            job["ckpt_path"] = str(_newest_checkpoint(job.trainer.default_root_dir or "runs"))
+
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Any:
-        """Log to CSV and TensorBoard, side by side, unless a logger was chosen."""
+        """Print a line an epoch, keep its weights, and log, unless something else was chosen."""
+        callbacks = [*callbacks, EpochLines()]
+        given = config.get("callbacks") or []
+        chosen = any(isinstance(callback, ModelCheckpoint) for callback in given)
+        if config.get("enable_checkpointing") is not False and not chosen:
+            # Lightning's own would wait for a validation, which may come every tenth epoch only
+            callbacks.append(ModelCheckpoint(save_on_train_epoch_end=True))
         if config.get("logger") in (None, True) and not config.get("fast_dev_run"):
             root = config.get("default_root_dir") or "runs"
             board = TensorBoardLogger(root, name="log")
@@ -104,9 +119,8 @@ def run(words: list[str]) -> int:
                 seed_everything_default=0,
                 save_config_kwargs={"overwrite": True},
                 trainer_defaults={
-                    "callbacks": [EpochLines()],
                     "enable_model_summary": False,
-                    "enable_progress_bar": False,
+                    "enable_progress_bar": sys.stdout.isatty(),
                     "log_every_n_steps": 10,
                 },
                 parser_kwargs={"prog": "mmembed"},
@@ -130,6 +144,16 @@ def run(words: list[str]) -> int:
     finally:
         warnings.formatwarning = shape
     return 0
+
+
+def _newest_checkpoint(root: str) -> Path:
+    found = Path(root).glob("log/version_*/checkpoints/*.ckpt")
+    newest = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    if newest is None:
+        raise ConfigError(
+            f"--ckpt_path last: no checkpoint below {root}/log. Run fit first, or name a file."
+        )
+    return newest
 
 
 def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -89,3 +90,13 @@ def test_a_healthy_run_is_not_warned_of(written: Write, capsys: pytest.CaptureFi
     losses = [float(line.split("train/loss ")[1].split()[0]) for line in lines]
     assert losses[-1] < losses[0]
     assert all(math.isfinite(loss) for loss in losses)
+
+
+def test_long_epochs_say_how_far_they_are(
+    written: Write, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmembed.training.callbacks.LINE_SECONDS", 0.0)
+    assert main(["fit", "-c", written(trainer__max_epochs=2)]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    places = [re.match(r"epoch ./2  (?:batch (\d) of 3  )?train/loss \d", line) for line in lines]
+    assert [found.group(1) if found else "" for found in places] == ["1", "2", None] * 2

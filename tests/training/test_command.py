@@ -77,6 +77,30 @@ def test_validate_test_and_predict_score_a_checkpoint(
     assert "val/image-audio/mAP" in capsys.readouterr().out
 
 
+def test_last_is_the_newest_checkpoint_of_the_config(
+    written: Write, capsys: pytest.CaptureFixture
+) -> None:
+    path = written(trainer__max_epochs=1)
+    assert main(["test", "-c", path, "--ckpt_path", "last"]) == 2
+    assert "--ckpt_path last: no checkpoint below run/log. Run fit" in capsys.readouterr().err
+    assert main(["fit", "-c", path]) == 0
+    first = load_space("space").fingerprint
+    more = written(trainer__max_epochs=3)
+    assert main(["fit", "-c", more, "--ckpt_path", "last"]) == 0
+    said = capsys.readouterr().err
+    assert "epoch 2/3" in said
+    assert said.count("epoch 1/") == 1
+    assert load_space("space").fingerprint != first
+    assert main(["test", "-c", more, "--ckpt_path", "last"]) == 0
+
+
+def test_every_epoch_leaves_a_checkpoint_even_where_few_are_validated(written: Write) -> None:
+    kept = written(trainer__max_epochs=3, trainer__check_val_every_n_epoch=10)
+    assert main(["fit", "-c", kept]) == 0
+    (checkpoint,) = Path("run").rglob("*.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == 2
+
+
 def test_print_config_is_a_config(written: Write, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["fit", "-c", written(), "--print_config"])

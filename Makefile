@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test check bench format clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,10 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q tests/e2e/test_documents.py
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/decode.py
+	$(BIN)/python benchmarks/quality.py --seeds 0 1 2
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""Measures what decoding just what is needed saves; prints medians side by side.
+"""Measures what decoding just what is needed saves; writes medians side by side.
 
 Usage::
 
@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -24,6 +22,7 @@ from pathlib import Path
 import av
 import numpy as np
 import soundfile
+from page import conditions, write_section
 from PIL import Image
 
 from mmembed.media.audio import decode_audio
@@ -39,18 +38,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="runs that a median is taken of")
     rounds = parser.parse_args().rounds
-    print(f"{platform.machine()}, {os.cpu_count()} cores; medians of {rounds} runs, in ms\n")
-    print(f"| {'file':34} | {'all of it':>10} | {'what is needed':>14} | {'share':>6} | probe |")
-    print(f"|{'-' * 36}|{'-' * 11}:|{'-' * 15}:|{'-' * 7}:|{'-' * 6}:|")
+    lines = ["| file | all of it, ms | what is needed, ms | share | probe, ms |"]
+    lines.append("|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for name, path, whole, part in cases(Path(folder)):
             all_ms, part_ms, probe_ms = (
                 median_ms(run, rounds) for run in (whole, part, lambda path=path: probe(path))
             )
-            print(
-                f"| {name:34} | {all_ms:10.1f} | {part_ms:14.1f} | {part_ms / all_ms:6.1%} "
-                f"| {probe_ms:5.2f} |"
+            lines.append(
+                f"| {name} | {all_ms:.1f} | {part_ms:.1f} | {part_ms / all_ms:.1%} "
+                f"| {probe_ms:.2f} |"
             )
+    table = "\n".join(lines)
+    said = conditions("av", "pillow", "soundfile")
+    write_section(
+        "decode",
+        f"## Decoding just what is needed\n\n`benchmarks/decode.py`, medians of {rounds} runs; "
+        f"{said}\n\n{table}",
+    )
+    print(table)
 
 
 def cases(folder: Path) -> list[tuple[str, Path, Callable[[], object], Callable[[], object]]]:

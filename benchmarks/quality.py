@@ -1,10 +1,10 @@
 """Runs the avdigits pipeline as a user would, once a seed or speaker, and writes its figures.
 
 Usage::
-    python benchmarks/quality.py --config configs/avdigits_speech.yaml --speech DIR --speakers ann
+
     python benchmarks/quality.py --config configs/avdigits.yaml --seeds 0 1 2
     python benchmarks/quality.py --config configs/avdigits_speech.yaml --speech DIR \\
-        --test-speakers george jackson lucas
+        --test-speakers ann bob
     python benchmarks/quality.py --config configs/avdigits_robust.yaml --speech DIR \\
         --test-speakers all
 
@@ -16,24 +16,20 @@ Each run makes its media, trains, embeds and evaluates below ``runs/quality``. T
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
+from page import conditions, write_section
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "benchmarks.md"
-PACKAGES = ("mmembed", "torch", "timm", "torchaudio", "lightning", "av")
+PACKAGES = ("torch", "timm", "torchaudio", "lightning", "av")
 PHASE = re.compile(r"^mmembed (fit|embed|evaluate): (\d+) s$", re.MULTILINE)
-TITLE = "# Benchmarks\n\nNumbers on this page are written by the scripts in `benchmarks/`.\n"
 
 
 @dataclass
@@ -66,7 +62,7 @@ def main() -> None:
             runs.append(measure(name, folder, [str(word) for word in words]))
             print(f"{name}: {runs[-1].figures}", flush=True)
     section = render(options.config, runs)
-    write_section(PAGE, options.config.stem, section)
+    write_section(f"quality:{options.config.stem}", section)
     print(section)
 
 
@@ -117,14 +113,12 @@ def render(config: Path, runs: list[Run]) -> str:
         values = [run.seconds[name] for run in runs]
         cells = [f"{value:.0f}" for value in [*values, statistics.fmean(values)]]
         lines.append(f"| seconds, {name} | {' | '.join(cells)} |")
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    config = config.relative_to(ROOT) if config.is_relative_to(ROOT) else config
     return "\n".join(
         [
             f"## {config.stem}: quality",
             "",
-            f"`{config.relative_to(ROOT) if config.is_relative_to(ROOT) else config}`, "
-            f"{datetime.date.today().isoformat()}, {platform.machine()} {platform.system()}, "
-            f"{os.cpu_count()} CPU cores, Python {platform.python_version()}, {packages}.",
+            f"`{config}`; {conditions(*PACKAGES)}",
             "",
             "Mean average precision by label on the test split (arrows), accuracy of a linear "
             "probe, and wall time.",
@@ -132,19 +126,6 @@ def render(config: Path, runs: list[Run]) -> str:
             *lines,
         ]
     )
-
-
-def write_section(page: Path, name: str, section: str) -> None:
-    """Put ``section`` between its markers in ``page``, in place of what was there."""
-    begin, end = f"<!-- quality:{name} -->", f"<!-- /quality:{name} -->"
-    text = page.read_text("utf-8") if page.is_file() else TITLE
-    block = f"{begin}\n{section}\n{end}"
-    found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if found.search(text):
-        text = found.sub(lambda _: block, text)
-    else:
-        text = f"{text.rstrip()}\n\n{block}\n"
-    page.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

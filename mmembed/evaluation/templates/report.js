@@ -88,7 +88,7 @@
       texttemplate: names.length <= 20 ? "%{text}" : "", hovertemplate: "true %{y}, said %{x}: %{text}<extra></extra>",
       colorscale: dark.matches ? [[0, "#191e29"], [1, "#6e87ff"]] : [[0, "#ffffff"], [1, "#3f5bd8"]], zmin: 0, zmax: 1, showscale: false }],
       layout({ xaxis: { title: { text: "said" }, type: "category" },
-        yaxis: { title: { text: "true" }, type: "category", autorange: "reversed" }, margin: { l: 60, r: 10, t: 10, b: 50 } }), options);
+        yaxis: { title: { text: "true" }, type: "category", autorange: "reversed" }, margin: { l: 60, r: 10, t: 10, b: 50 } }), { ...options, displayModeBar: false });
   };
   if (who) { drawConfusion(); who.addEventListener("change", drawConfusion); }
   dark.addEventListener("change", () => { drawMap(); if (who) drawConfusion(); });

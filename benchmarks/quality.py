@@ -54,7 +54,7 @@ def main() -> None:
         for speaker in options.test_speakers or [None]:
             name = f"seed {seed}" if speaker is None else f"{speaker}, seed {seed}"
             folder = options.out / options.config.stem / name.replace(", ", "-").replace(" ", "-")
-            words = ["--folder", folder, "--config", options.config, "--seed", seed]
+            words = [folder, "--config", options.config, "--seed", seed]
             if options.speech is not None:
                 words += ["--speech", options.speech]
             if speaker is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -18,28 +19,39 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
     """Call ``function`` with the options that ``words`` give, and return what it returns.
 
     Args:
-        function: its signature makes the options, its docstring the help.
-        words: the job's name, then its arguments.
-        positional: parameters that are given without ``--name``, in order.
+        function: its signature makes the options, its docstring the help. Options may be written
+            with hyphens or underscores.
+        words: the command's name (``mmembed embed``), then its arguments.
+        positional: parameters that are given without ``--name``, in order; one with a default may
+            be left out.
 
     Raises:
         ConfigError: the words do not fit.
     """
-    parser = ArgumentParser(prog=f"mmembed {words[0]}", exit_on_error=False)
+    parser = ArgumentParser(prog=words[0], exit_on_error=False)
     document = docstring_parser.parse(function.__doc__ or "")
     parser.description = document.short_description
     said = {p.arg_name: (p.description or "").replace("\n", " ") for p in document.params}
     hints = get_type_hints(function)
     for name in positional:
-        parser.add_argument(name, type=hints[name], help=said.get(name, ""))
+        default = inspect.signature(function).parameters[name].default
+        optional = {} if default is inspect.Parameter.empty else {"nargs": "?", "default": default}
+        parser.add_argument(name, type=hints[name], help=said.get(name, ""), **optional)
     parser.add_function_arguments(function, skip=set(positional), as_positional=False)
     try:
-        given = parser.parse_args(words[1:])
+        given = parser.parse_args([_underscored(word) for word in words[1:]])
     except MmembedError:
         raise
     except Exception as error:
         raise explain(error, option_names(parser)) from None
     return function(**parser.instantiate(given).as_dict())
+
+
+def _underscored(word: str) -> str:
+    """Return an option such as ``--batch-size=8`` as ``--batch_size=8``; other words as given."""
+    name, equals, value = word.partition("=")
+    is_option = name.startswith("--") and len(name) > 2
+    return "--" + name[2:].replace("-", "_") + equals + value if is_option else word
 
 
 def option_names(parser: ArgumentParser) -> list[str]:

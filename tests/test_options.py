@@ -34,6 +34,19 @@ def test_a_signature_is_a_command_line() -> None:
     assert ask("a", "b", "--batch_size", "3", "--weights=best") == ("a", "b", 3, "best")
 
 
+def test_hyphens_and_underscores_are_one() -> None:
+    assert ask("a-b", "b", "--batch-size=3") == ("a-b", "b", 3, "last")
+    assert ask("a", "b-c", "--batch-size", "3", "--weights", "best") == ("a", "b-c", 3, "best")
+
+
+def test_a_positional_with_a_default_may_be_left_out() -> None:
+    def at(place: Path = Path("here"), config: Path = Path("a.yaml")) -> tuple:
+        return str(place), str(config)
+
+    assert call(at, ["at"], ("place",)) == ("here", "a.yaml")
+    assert call(at, ["at", "there", "--config", "b.yaml"], ("place",)) == ("there", "b.yaml")
+
+
 def test_help_is_the_docstring(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stop:
         ask("--help")

@@ -8,5 +8,5 @@ from mmembed.options import call
 
 def run(words: list[str]) -> int:
     """Embed as ``words`` say and print the summary."""
-    print(call(embed, words, ("source", "out")))
+    print(call(embed, [f"mmembed {words[0]}", *words[1:]], ("source", "out")))
     return 0

@@ -19,6 +19,7 @@ sys.path.insert(0, str(PIPELINES))
 pytest.importorskip("mlxtend")
 pytest.importorskip("espeakng_loader")
 
+import avdigits  # noqa: E402
 import avdigits_clips as clips  # noqa: E402
 import avdigits_rows as planning  # noqa: E402
 import avdigits_speech as speech  # noqa: E402
@@ -230,3 +231,31 @@ def test_voices_of_one_family_stay_together() -> None:
     for family in families:
         assert sum(bool(set(family) & set(voices)) for voices in shares.values()) == 1
     assert sum(map(len, shares.values())) == sum(map(len, families)) > 80
+
+
+CONFIGS = sorted((ROOT / "configs").glob("avdigits*.yaml"))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=[c.stem for c in CONFIGS])
+def test_the_command_that_opens_a_config_trains_by_that_config(
+    config: Path, recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = config.read_text().replace("\\\n#", "").splitlines()
+    (shown,) = (line for line in lines if line.startswith("#     python pipelines/avdigits.py"))
+    words = shown.split("avdigits.py")[1].split("  ")[0].split()
+    made, ran = [], []
+    monkeypatch.setattr(avdigits, "make", lambda *given: made.append(given) or Path("rows.parquet"))
+    monkeypatch.setattr(avdigits, "mmembed", lambda *given: ran.append(list(map(str, given))))
+    avdigits.main(words)
+    assert [command[0] for command in ran] == ["fit", "embed", "evaluate"]
+    assert ran[0][1:3] == ["--config", f"configs/{config.name}"]
+    folder, speech, speaker, seed, images = made[0]
+    assert folder == Path("runs") / config.stem / "media"
+    assert (speech is None) == ("--speech" not in words)
+    assert (speaker is None) == ("--test-speaker" not in words)
+    assert (seed, images) == (0, 5000)
+
+
+def test_a_mistyped_option_of_the_pipeline_is_one_line() -> None:
+    with pytest.raises(SystemExit, match=r"avdigits: unknown option .* did you mean images\?"):
+        avdigits.main(["--imags", "3"])

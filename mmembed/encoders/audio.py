@@ -18,8 +18,8 @@ from mmembed.errors import ConfigError
 class AudioEncoder(Encoder):
     """Values ``(batch, samples)`` in [-1, 1] to features ``(batch, width)``.
 
-    The spectrogram is ``log(mel + floor)``, standardised an item over its valid frames, and
-    silent where the mask is; the conv net reads it as a one-channel picture
+    The spectrogram is ``log(mel + floor * mean(mel))``, standardised an item over its valid
+    frames, and silent where the mask is: how loud a sound is makes no difference to it. The conv net reads it as a one-channel picture
     ``(batch, 1, mels, frames)``; its map is averaged over frequency and pooled over the valid
     frames (as PANNs do, Kong et al. 2020, arXiv 1912.10211, with the mask in place of padding).
 
@@ -35,6 +35,8 @@ class AudioEncoder(Encoder):
         highest_hz: upper edge of the last band; None for half the sample rate.
         standardise: ``item`` removes the mean and scale of the whole spectrogram, ``band`` also
             the mean of each band (robust to another microphone), ``none`` neither.
+        floor: share of the item's mean power that is added to every band: what lies further
+            below it than this (1e-3: 30 dB) is one to the encoder, noise or not.
         pooling: ``mean``, ``attention`` or ``gru`` over the valid frames.
         time_masking: longest masked stretch in training, as a share of the frames (SpecAugment,
             Park et al. 2019, arXiv 1904.08779).
@@ -59,6 +61,7 @@ class AudioEncoder(Encoder):
         lowest_hz: float = 20.0,
         highest_hz: float | None = None,
         standardise: Literal["none", "item", "band"] = "item",
+        floor: float = 1e-3,
         pooling: Literal["mean", "attention", "gru"] = "mean",
         time_masking: float = 0.0,
         band_masking: float = 0.0,
@@ -90,7 +93,7 @@ class AudioEncoder(Encoder):
             )
         self.width = probe.shape[1]
         self.pooling = POOLING[pooling](self.width)
-        self.standardise = standardise
+        self.standardise, self.floor = standardise, floor
         self.time_masking, self.band_masking = time_masking, band_masking
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -110,17 +113,19 @@ class AudioEncoder(Encoder):
         The mask ``(batch, frames)`` is true where a frame's centre lies in the sound.
         """
         with torch.autocast(values.device.type, enabled=False):
-            mel = torch.log(self.mel(values.float()) + 1e-6)
+            mel = self.mel(values.float())
         frames = torch.arange(mel.shape[-1], device=mel.device)
         if mask is None:
             mask = torch.ones_like(values, dtype=torch.bool)
         valid = frames <= (mask.sum(1, keepdim=True) - 1).clamp(min=0) // self.step
         weight = valid.unsqueeze(1).to(mel.dtype)
+        count = weight.sum((1, 2), keepdim=True) * mel.shape[1]
+        power = (mel * weight).sum((1, 2), keepdim=True) / count
+        mel = torch.log(mel + self.floor * power + 1e-10)
         if self.standardise != "none":
-            axes = (2,) if self.standardise == "band" else (1, 2)
-            count = weight.sum(2, keepdim=True) * (1 if axes == (2,) else mel.shape[1])
-            mel = mel - (mel * weight).sum(axes, keepdim=True) / count
-            count = weight.sum((1, 2), keepdim=True) * mel.shape[1]
+            by_band = self.standardise == "band"
+            total = (mel * weight).sum((2,) if by_band else (1, 2), keepdim=True)
+            mel = mel - total / (count / mel.shape[1] if by_band else count)
             variance = (mel.square() * weight).sum((1, 2), keepdim=True) / count
             mel = mel / (variance + 1e-2).sqrt()
         return mel * weight, valid

@@ -10,7 +10,7 @@ RATE = 8000
 STRONG: dict[str, Augment] = {
     "image": ImageAugment(20, 0.2, 10, 0.1, 0.03, 0.3, 0.1, 0.3),
     "video": VideoAugment(ImageAugment(20, 0.2, 10, 0.1, 0.03, 0.3, 0.1, 0.3), drop=0.5),
-    "audio": AudioAugment(RATE, 4, 0.1, 6, (300, 2500), (0.05, 0.3), (5, 30), 6),
+    "audio": AudioAugment(RATE, 0.1, (-0.3, 1), 4, 0.1, 6, (300, 2500), (0.05, 0.3), (5, 30), 6),
 }
 
 
@@ -197,3 +197,28 @@ def test_equaliser_of_zero_mean_changes_the_spectrum_but_not_the_length() -> Non
     assert changed.shape == values.shape
     assert kept is mask
     assert not torch.allclose(changed, values, atol=1e-3)
+
+
+def test_cropping_takes_no_more_than_its_share_from_either_end() -> None:
+    values = torch.arange(1.0, 4001.0).expand(32, -1).clone()
+    changed, mask = AudioAugment(RATE, crop=0.2)(values)
+    assert mask is not None
+    first, lengths = changed[:, 0], mask.sum(1)
+    assert first.min() >= 1
+    assert 600 < first.max() <= 801
+    last = changed.gather(1, lengths.unsqueeze(1) - 1).squeeze(1)
+    assert last.max() <= 4000
+    assert 3199 <= last.min() < 3400
+    torch.testing.assert_close(last - first + 1, lengths.float())
+
+
+@pytest.mark.parametrize(("power", "distance_db"), [(1.0, 40.0), (-0.5, 10.0)])
+def test_dynamics_stretch_the_distance_of_loud_and_weak(power: float, distance_db: float) -> None:
+    values = tones(500)
+    values[:, 2000:] *= 0.1  # 20 dB below
+    changed, mask = AudioAugment(RATE, dynamics=(power, power))(values)
+    assert mask is None
+    loud, weak = (changed[:, part].norm(dim=1) for part in (slice(200, 1800), slice(2200, 3800)))
+    found = 20 * torch.log10(loud / weak)
+    torch.testing.assert_close(found, torch.full((4,), distance_db), atol=0.3, rtol=0)
+    torch.testing.assert_close(changed.norm(dim=1), values.norm(dim=1), rtol=1e-5, atol=0)

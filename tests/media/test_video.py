@@ -24,11 +24,13 @@ FPS = 25
 COUNT = 70
 Make = Callable[..., Any]
 
+# no thread pool: x265's has been seen to wait for itself for ever
+X265 = "open-gop=1:keyint=10:log-level=none:pools=none:frame-threads=1:wpp=0"
 KINDS = {  # codec, container, encoder options
     "mp4": ("libx264", "mp4", {"g": "12", "bf": "3"}),
     "mp4-one-gop": ("libx264", "mp4", {"g": "250", "bf": "2"}),
     "mp4-intra": ("libx264", "mp4", {"g": "1"}),
-    "mp4-open-gop": ("libx265", "mp4", {"x265-params": "open-gop=1:keyint=10:log-level=none"}),
+    "mp4-open-gop": ("libx265", "mp4", {"x265-params": X265}),
     "mp4-mpeg4": ("mpeg4", "mp4", {"g": "10", "bf": "2", "q": "2"}),
     "mov": ("libx264", "mov", {"g": "15"}),
     "mkv": ("libx264", "matroska", {"g": "12", "bf": "3"}),

@@ -6,9 +6,9 @@ Usage::
     python benchmarks/quality.py --config configs/avdigits_speech.yaml --speech DIR \\
         --test-speakers ann bob
     python benchmarks/quality.py --config configs/avdigits_robust.yaml --speech DIR \\
-        --test-speakers all
+        --test-speakers all --utterances 3
 
-Each run makes its media, trains, embeds and evaluates below ``runs/quality``. The table goes into
+Options that it does not know go to the pipeline. Each run makes its media, trains, embeds and evaluates below ``runs/quality``. The table goes into
 ``docs/benchmarks.md``, in place of the one that the same config wrote before. It reads
 ``report.json`` and knows nothing of models.
 """
@@ -48,13 +48,13 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, help="folder of recordings")
     parser.add_argument("--test-speakers", nargs="+", default=[], help="one run each")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "quality")
-    options = parser.parse_args()
+    options, others = parser.parse_known_args()
     runs = []
     for seed in options.seeds:
         for speaker in options.test_speakers or [None]:
             name = f"seed {seed}" if speaker is None else f"{speaker}, seed {seed}"
             folder = options.out / options.config.stem / name.replace(", ", "-").replace(" ", "-")
-            words = [folder, "--config", options.config, "--seed", seed]
+            words = [folder, "--config", options.config, "--seed", seed, *others]
             if options.speech is not None:
                 words += ["--speech", options.speech]
             if speaker is not None:

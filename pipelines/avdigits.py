@@ -56,6 +56,7 @@ def make(
     test_speaker: str | None = None,
     seed: int = 0,
     images: int = 5000,
+    utterances: int = 1,
     workers: int = min(os.cpu_count() or 1, 8),
 ) -> Path:
     """Make the media folder, unless it is there and was made with the same settings.
@@ -67,6 +68,7 @@ def make(
             ``all``: train on synthetic voices, test on every recording.
         seed: of everything random here.
         images: how many handwritten digits, 30 to 5000.
+        utterances: synthetic ones for each image of the training split.
         workers: processes that encode videos.
 
     Returns:
@@ -79,6 +81,7 @@ def make(
         "version": MAKER_VERSION,
         "seed": seed,
         "images": images,
+        "utterances": utterances,
         "speech": _digest(recordings),
         "test_speaker": test_speaker,
     }
@@ -89,7 +92,8 @@ def make(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     pixels, labels = mnist_data()
-    rows = plan_rows(labels, images, share_recordings(recordings, test_speaker), seed)
+    shares = share_recordings(recordings, test_speaker)
+    rows = plan_rows(labels, images, shares, seed, utterances)
     digits = pixels.reshape(-1, 28, 28).astype(np.uint8)
     cells = _write_media(partial, rows, digits, seed, workers)
     pq.write_table(pa.Table.from_pylist(cells, SCHEMA), partial / "manifest.parquet")
@@ -167,6 +171,7 @@ def run(
     test_speaker: str | None = None,
     seed: int = 0,
     images: int = 5000,
+    utterances: int = 1,
     epochs: int | None = None,
 ) -> None:
     """Make the media, then fit, embed and evaluate with the commands that a user types.
@@ -178,9 +183,10 @@ def run(
         test_speaker: as of ``make``.
         seed: as of ``make``, and of the training.
         images: as of ``make``; a few hundred make a quick trial.
+        utterances: as of ``make``; more of them make up for voices that are not real.
         epochs: of the training; None takes the config's.
     """
-    manifest = make(folder / "media", speech, test_speaker, seed, images)
+    manifest = make(folder / "media", speech, test_speaker, seed, images, utterances)
     space, embeddings, report = (folder / name for name in ("space", "embeddings", "report"))
     options: dict[str, object] = {
         "--config": config,

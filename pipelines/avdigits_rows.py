@@ -80,7 +80,11 @@ def share_voices(families: list[list[str]], seed: int) -> dict[str, list[str]]:
 
 
 def plan_rows(
-    labels: np.ndarray, images: int, recordings: dict[str, list[Recording]], seed: int
+    labels: np.ndarray,
+    images: int,
+    recordings: dict[str, list[Recording]],
+    seed: int,
+    utterances: int = 1,
 ) -> list[Row]:
     """Return the rows in random order, as many of each digit, each image and recording used once.
 
@@ -89,6 +93,8 @@ def plan_rows(
         images: how many of the images to use.
         recordings: the splits that real voices speak, see :func:`share_recordings`.
         seed: of the shuffling and of what is missing.
+        utterances: synthetic ones for each image of the training split; what goes beyond the
+            first makes rows with nothing but sound.
     """
     rng = np.random.default_rng([seed, 0])
     rows: list[Row] = []
@@ -106,6 +112,9 @@ def plan_rows(
             for image, recording in itertools.zip_longest(part.tolist(), order):
                 row = Row(digit, split, image, recording, heard=split not in recordings)
                 rows.append(_take_away(row, rng))
+            if split == "train" and split not in recordings:
+                more = Row(digit, split, seen=False, filmed=False)
+                rows += [more] * (len(part) * (utterances - 1))
     return [rows[index] for index in rng.permutation(len(rows))]
 
 

@@ -10,7 +10,7 @@ RATE = 8000
 STRONG: dict[str, Augment] = {
     "image": ImageAugment(20, 0.2, 10, 0.1, 0.03, 0.3, 0.1, 0.3),
     "video": VideoAugment(ImageAugment(20, 0.2, 10, 0.1, 0.03, 0.3, 0.1, 0.3), drop=0.5),
-    "audio": AudioAugment(RATE, 0.1, (-0.3, 1), 4, 0.1, 6, (300, 2500), (0.05, 0.3), (5, 30), 6),
+    "audio": AudioAugment(RATE, 0.1, (-0.3, 1), 4, 0.1, (0, 2), 6, (300, 2500), (0.05, 0.3), (5, 30), 6),
 }
 
 
@@ -222,3 +222,17 @@ def test_dynamics_stretch_the_distance_of_loud_and_weak(power: float, distance_d
     found = 20 * torch.log10(loud / weak)
     torch.testing.assert_close(found, torch.full((4,), distance_db), atol=0.3, rtol=0)
     torch.testing.assert_close(changed.norm(dim=1), values.norm(dim=1), rtol=1e-5, atol=0)
+
+
+def test_aliasing_mirrors_what_a_converter_without_a_filter_would() -> None:
+    high = tones(3500)
+    folded, mask = AudioAugment(RATE, aliasing=(2, 2))(high)
+    assert mask is None
+    assert loudest_hertz(folded[0]) == pytest.approx(500, abs=2)
+    # what every second sample of a sound holds is its spectrum, folded
+    whole, _ = AudioAugment(RATE, aliasing=(1, 1))(high)
+    torch.testing.assert_close(whole[:, 200:-200:2], high[:, 200:-200:2], atol=0.05, rtol=0)
+    low, _ = AudioAugment(RATE, aliasing=(0, 0))(tones(500))
+    torch.testing.assert_close(low, tones(500), atol=0.1, rtol=0)
+    gone, _ = AudioAugment(RATE, aliasing=(0, 0))(high)
+    assert gone.square().mean() < 0.01

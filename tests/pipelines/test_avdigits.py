@@ -185,8 +185,14 @@ def test_all_recordings_can_be_the_test_of_synthetic_voices(
     tmp_path: Path, recordings: Path
 ) -> None:
     options = ("--images", 100, "--speech", recordings, "--test-speaker", "all")
-    assert make(tmp_path / "media", *options).returncode == 0
+    assert make(tmp_path / "media", *options, "--utterances", 3).returncode == 0
     rows = rows_of(tmp_path / "media")
+    heard_alone = {"image": None, "video": None, "split": "train"}
+    more = [row for row in rows if all(row[name] == value for name, value in heard_alone.items())]
+    paired = [row for row in rows if row["split"] == "train" and row not in more]
+    assert 2 * len(paired) <= len(more) <= 2 * len(paired) + 10
+    assert all(row["audio"] for row in more)
+    assert len({row["group"] for row in rows}) == len(rows)
     assert voices_of(rows, "test") == set(SPEAKERS)
     assert not voices_of(rows, "train") & set(SPEAKERS)
     assert sum(row["audio"] is not None for row in rows if row["split"] == "test") == 90
@@ -249,11 +255,12 @@ def test_the_command_that_opens_a_config_trains_by_that_config(
     avdigits.main(words)
     assert [command[0] for command in ran] == ["fit", "embed", "evaluate"]
     assert ran[0][1:3] == ["--config", f"configs/{config.name}"]
-    folder, speech, speaker, seed, images = made[0]
+    folder, speech, speaker, seed, images, utterances = made[0]
     assert folder == Path("runs") / config.stem / "media"
     assert (speech is None) == ("--speech" not in words)
     assert (speaker is None) == ("--test-speaker" not in words)
     assert (seed, images) == (0, 5000)
+    assert (utterances > 1) == ("--utterances" in words)
 
 
 def test_a_mistyped_option_of_the_pipeline_is_one_line() -> None:

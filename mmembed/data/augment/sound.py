@@ -24,6 +24,9 @@ class AudioAugment(Augment):
             parts get weaker still (1 doubles the distance in dB), below 0 they catch up.
         speed_semitones: played up to this much faster or slower, pitch and formants with it.
         silence_seconds: silence of up to this is put before, and again after, the sound.
+        aliasing: range of the gain at which the upper half of the frequencies is folded onto the
+            lower half and then taken away, as a recorder without a filter at half its rate does
+            (0: it is only taken away).
         equaliser_db: standard deviation of a smooth random frequency response.
         pass_band_hz: ``(low, high)``: cuts below a corner of up to ``low`` and above a corner of
             at least ``high``, 12 dB an octave.
@@ -39,6 +42,7 @@ class AudioAugment(Augment):
         dynamics: Range | None = None,
         speed_semitones: float = 0.0,
         silence_seconds: float = 0.0,
+        aliasing: Range | None = None,
         equaliser_db: float = 0.0,
         pass_band_hz: Range | None = None,
         reverb_seconds: Range | None = None,
@@ -48,7 +52,7 @@ class AudioAugment(Augment):
         super().__init__()
         self.sample_rate, self.crop, self.dynamics = sample_rate, crop, dynamics
         self.speed_semitones, self.silence_seconds = speed_semitones, silence_seconds
-        self.equaliser_db, self.pass_band_hz = equaliser_db, pass_band_hz
+        self.aliasing, self.equaliser_db, self.pass_band_hz = aliasing, equaliser_db, pass_band_hz
         self.reverb_seconds, self.snr_db, self.gain_db = reverb_seconds, snr_db, gain_db
 
     def forward(
@@ -61,7 +65,7 @@ class AudioAugment(Augment):
         if self.crop or self.speed_semitones or self.silence_seconds:
             values, mask = self._moved(values, valid.sum(1), generator)
             valid = mask
-        if self.equaliser_db or self.pass_band_hz or self.reverb_seconds:
+        if self.aliasing or self.equaliser_db or self.pass_band_hz or self.reverb_seconds:
             values = self._filtered(values, generator) * valid
         if self.snr_db:
             values = values + self._noise(values, valid, generator) * valid
@@ -74,8 +78,10 @@ class AudioAugment(Augment):
         """Raise each sound's envelope to a power of its own; its energy stays."""
         low, high = self.dynamics or (0.0, 0.0)
         power = low + (high - low) * torch.rand(len(values), 1, generator=generator)
-        width = round(0.015 * self.sample_rate)
-        energy = functional.avg_pool1d(values.square(), 2 * width + 1, stride=1, padding=width)
+        block = round(0.010 * self.sample_rate)
+        energy = functional.avg_pool1d(values.square(), block, ceil_mode=True)
+        energy = functional.avg_pool1d(energy, 3, 1, 1, count_include_pad=False)
+        energy = functional.interpolate(energy.unsqueeze(1), values.shape[1], mode="linear")[:, 0]
         level = energy.sqrt() / energy.amax(1, keepdim=True).sqrt().clamp(min=1e-9)
         changed = values * (level + 1e-3) ** power.to(values.device)
         norms = [x.norm(dim=1, keepdim=True).clamp(min=1e-9) for x in (values, changed)]
@@ -88,22 +94,20 @@ class AudioAugment(Augment):
         batch, longest = values.shape
         cut = (torch.rand(2, batch, generator=generator) * self.crop).to(values.device) * lengths
         start, end = cut[0].floor().unsqueeze(1), (lengths - cut[1].floor()).unsqueeze(1)
-        lengths = (end - start).squeeze(1)
+        sample = torch.arange(longest, device=values.device)
+        kept = values * ((sample >= start) & (sample < end))
+        kept = functional.pad(kept, (2, 3))  # what lies outside is silent
         speed = 2 ** (symmetric(batch, self.speed_semitones, generator) / 12).to(values.device)
         silence = torch.rand(2, batch, generator=generator) * self.silence_seconds
         before, after = (silence * self.sample_rate).round().to(values.device)
-        total = (lengths / speed).round() + before + after
-        at = torch.arange(int(total.max()), device=values.device).expand(batch, -1)
+        total = ((end - start).squeeze(1) / speed).round() + before + after
+        at = torch.arange(int(total.max()), device=values.device)
         place = (at - before.unsqueeze(1)) * speed.unsqueeze(1) + start
+        place = place.clamp(-1, longest)
         whole = place.floor()
         part = (place - whole).to(values.dtype)
-        index = whole.long()
-        taps = []
-        for offset in (-1, 0, 1, 2):
-            tap = index + offset
-            inside = (tap >= start) & (tap < end)
-            taps.append(values.gather(1, tap.clamp(0, longest - 1)) * inside)
-        a, b, c, d = taps
+        index = whole.long() + 1
+        a, b, c, d = (kept.gather(1, index + offset) for offset in range(4))
         bend = 2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)
         moved = b + 0.5 * part * (c - a + part * bend)
         mask = at < total.unsqueeze(1)
@@ -115,6 +119,11 @@ class AudioAugment(Augment):
         size = _fast_length(samples + tail.shape[1])
         hertz = torch.fft.rfftfreq(size, 1 / self.sample_rate, device=values.device)
         spectrum = torch.fft.rfft(values, size)
+        if self.aliasing:
+            low, high = self.aliasing
+            gain = low + (high - low) * torch.rand(batch, 1, generator=generator)
+            spectrum = spectrum + gain.to(values.device) * spectrum.flip(1).conj()
+            spectrum = spectrum * (hertz < self.sample_rate / 4)
         if self.reverb_seconds:
             spectrum = spectrum * torch.fft.rfft(tail, size)
         if self.equaliser_db:

@@ -19,7 +19,7 @@ class AudioEncoder(Encoder):
     """Values ``(batch, samples)`` in [-1, 1] to features ``(batch, width)``.
 
     The spectrogram is ``log(mel + floor * mean(mel))``, standardised an item over its valid
-    frames, and silent where the mask is: how loud a sound is makes no difference to it. The conv net reads it as a one-channel picture
+    frames, and silent where the mask is: how loud a sound is makes no difference. The conv net reads it as a one-channel picture
     ``(batch, 1, mels, frames)``; its map is averaged over frequency and pooled over the valid
     frames (as PANNs do, Kong et al. 2020, arXiv 1912.10211, with the mask in place of padding).
 
@@ -36,7 +36,8 @@ class AudioEncoder(Encoder):
         standardise: ``item`` removes the mean and scale of the whole spectrogram, ``band`` also
             the mean of each band (robust to another microphone), ``none`` neither.
         floor: share of the item's mean power that is added to every band: what lies further
-            below it than this (1e-3: 30 dB) is one to the encoder, noise or not.
+            below it than this (1e-3: 30 dB) is one to the encoder, noise or not. 0 adds the
+            same 1e-6 to every item, so that loudness does make a difference.
         pooling: ``mean``, ``attention`` or ``gru`` over the valid frames.
         time_masking: longest masked stretch in training, as a share of the frames (SpecAugment,
             Park et al. 2019, arXiv 1904.08779).
@@ -121,7 +122,7 @@ class AudioEncoder(Encoder):
         weight = valid.unsqueeze(1).to(mel.dtype)
         count = weight.sum((1, 2), keepdim=True) * mel.shape[1]
         power = (mel * weight).sum((1, 2), keepdim=True) / count
-        mel = torch.log(mel + self.floor * power + 1e-10)
+        mel = torch.log(mel + self.floor * power + (1e-10 if self.floor else 1e-6))
         if self.standardise != "none":
             by_band = self.standardise == "band"
             total = (mel * weight).sum((2,) if by_band else (1, 2), keepdim=True)

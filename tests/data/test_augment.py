@@ -10,7 +10,9 @@ RATE = 8000
 STRONG: dict[str, Augment] = {
     "image": ImageAugment(20, 0.2, 10, 0.1, 0.03, 0.3, 0.1, 0.3),
     "video": VideoAugment(ImageAugment(20, 0.2, 10, 0.1, 0.03, 0.3, 0.1, 0.3), drop=0.5),
-    "audio": AudioAugment(RATE, 0.1, (-0.3, 1), 4, 0.1, (0, 2), 6, (300, 2500), (0.05, 0.3), (5, 30), 6),
+    "audio": AudioAugment(
+        RATE, 0.1, (-0.3, 1), 4, 0.1, (0, 2), 6, (300, 2500), (0.05, 0.3), (5, 30), 6
+    ),
 }
 
 

@@ -86,6 +86,10 @@ def test_loudness_and_microphone_are_standardised_away() -> None:
         quiet, _ = encoder.spectrogram(sound * 0.01)
         loud, _ = encoder.spectrogram(sound)
         assert (quiet - loud).abs().max() < 1e-3
+    fixed = AudioEncoder("test_resnet", preprocess=AudioPreprocess(8000), floor=0).eval()
+    assert (fixed.spectrogram(sound * 1e-4)[0] - fixed.spectrogram(sound)[0]).abs().max() > 0.5
+    silent, _ = item.spectrogram(torch.zeros(1, 8000))
+    assert torch.isfinite(silent).all()
     filtered = torchaudio_lowpass(sound)
     shifted, _ = made.spectrogram(filtered)
     raw = AudioEncoder("test_resnet", preprocess=AudioPreprocess(8000), standardise="none").eval()

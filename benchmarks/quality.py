@@ -8,9 +8,9 @@ Usage::
     python benchmarks/quality.py --config configs/avdigits_robust.yaml --speech DIR \\
         --test-speakers all --utterances 3
 
-Options that it does not know go to the pipeline. Each run makes its media, trains, embeds and evaluates below ``runs/quality``. The table goes into
-``docs/benchmarks.md``, in place of the one that the same config wrote before. It reads
-``report.json`` and knows nothing of models.
+Options that it does not know go to the pipeline. Each run makes its media, trains, embeds and
+evaluates below ``runs/quality``. The table goes into ``docs/benchmarks.md``, in place of the one
+that the same config wrote before. It reads ``report.json`` and knows nothing of models.
 """
 
 from __future__ import annotations

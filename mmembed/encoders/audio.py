@@ -19,9 +19,10 @@ class AudioEncoder(Encoder):
     """Values ``(batch, samples)`` in [-1, 1] to features ``(batch, width)``.
 
     The spectrogram is ``log(mel + floor * mean(mel))``, standardised an item over its valid
-    frames, and silent where the mask is: how loud a sound is makes no difference. The conv net reads it as a one-channel picture
-    ``(batch, 1, mels, frames)``; its map is averaged over frequency and pooled over the valid
-    frames (as PANNs do, Kong et al. 2020, arXiv 1912.10211, with the mask in place of padding).
+    frames, and silent where the mask is: how loud a sound is makes no difference. The conv net
+    reads it as a one-channel picture ``(batch, 1, mels, frames)``; its map is averaged over
+    frequency and pooled over the valid frames (as PANNs do, Kong et al. 2020, arXiv 1912.10211,
+    with the mask in place of padding).
 
     Args:
         model: any timm conv net that keeps a ``(batch, channels, height, width)`` map.

@@ -65,7 +65,8 @@ def test_gradient_of_a_mixed_batch_is_the_weighted_sum_over_its_pairs(
     ]
     whole = torch.cat([g.flatten() for g in together]).double()
     pieces = [torch.cat([g.flatten() for g in part]).double() for part in parts]
-    assert (whole - sum(pieces)).norm() <= 1e-6 * whole.norm()
+    # float32, summed in another order
+    assert (whole - sum(pieces)).norm() <= 1e-5 * whole.norm()
 
 
 def test_pair_with_nobody_in_the_batch_is_left_out(space: Space, mixed: Batch) -> None:

@@ -68,7 +68,7 @@ def make(
             ``all``: train on synthetic voices, test on every recording.
         seed: of everything random here.
         images: how many handwritten digits, 30 to 5000.
-        utterances: synthetic ones for each image of the training split.
+        utterances: synthetic ones for each image of the training split, unless recordings fill it.
         workers: processes that encode videos.
 
     Returns:

@@ -24,7 +24,7 @@ FPS = 25
 COUNT = 70
 Make = Callable[..., Any]
 
-# no thread pool: x265's has been seen to wait for itself for ever
+# no thread pool: a run stood still at this clip for ever, most likely in x265's
 X265 = "open-gop=1:keyint=10:log-level=none:pools=none:frame-threads=1:wpp=0"
 KINDS = {  # codec, container, encoder options
     "mp4": ("libx264", "mp4", {"g": "12", "bf": "3"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from itertools import pairwise
 
@@ -58,6 +59,7 @@ def test_gradient_of_a_mixed_batch_is_the_weighted_sum_over_its_pairs(
     space: Space, mixed: Batch, loss: torch.nn.Module
 ) -> None:
     weights = {"image-audio": 1.0, "image-video": 0.5, "audio-video": 0.25}
+    space = copy.deepcopy(space).double()  # in float32 the order of summing is seen
     together = gradients(ContrastiveModule(space, loss, weights), mixed)
     parts = [
         [weight * g for g in gradients(ContrastiveModule(space, loss, {pair: 1.0}), mixed)]
@@ -65,8 +67,7 @@ def test_gradient_of_a_mixed_batch_is_the_weighted_sum_over_its_pairs(
     ]
     whole = torch.cat([g.flatten() for g in together]).double()
     pieces = [torch.cat([g.flatten() for g in part]).double() for part in parts]
-    # float32, summed in another order
-    assert (whole - sum(pieces)).norm() <= 1e-5 * whole.norm()
+    assert (whole - sum(pieces)).norm() <= 1e-6 * whole.norm()
 
 
 def test_pair_with_nobody_in_the_batch_is_left_out(space: Space, mixed: Batch) -> None:

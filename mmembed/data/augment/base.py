@@ -27,6 +27,12 @@ class Augment(nn.Module, ABC):
         """
 
 
+def between(limits: tuple[float, float], batch: int, generator: torch.Generator | None) -> Tensor:
+    """Return ``(batch, 1)`` drawn evenly from the first of ``limits`` to the second."""
+    low, high = limits
+    return low + (high - low) * torch.rand(batch, 1, generator=generator)
+
+
 def symmetric(batch: int, largest: float, generator: torch.Generator | None) -> Tensor:
     """Return ``(batch,)`` drawn evenly from ``-largest`` to ``largest``."""
     return (2 * torch.rand(batch, generator=generator) - 1) * largest

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmembed.data.augment.base import Augment, symmetric
+from mmembed.data.augment.base import Augment, between, symmetric
 
 Range = tuple[float, float]
 
@@ -61,31 +61,21 @@ class AudioAugment(Augment):
         """Return changed sounds and their mask, of another length if speed or silence change it."""
         valid = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
         if self.dynamics:
-            values = self._expanded(values, generator)
+            values = _expanded(
+                values, between(self.dynamics, len(values), generator), self.sample_rate
+            )
         if self.crop or self.speed_semitones or self.silence_seconds:
             values, mask = self._moved(values, valid.sum(1), generator)
             valid = mask
         if self.aliasing or self.equaliser_db or self.pass_band_hz or self.reverb_seconds:
             values = self._filtered(values, generator) * valid
         if self.snr_db:
-            values = values + self._noise(values, valid, generator) * valid
+            noise = _noise(values, valid, self.snr_db, generator)
+            values = values + noise * valid
         if self.gain_db:
             gain = symmetric(len(values), self.gain_db, generator)
             values = values * (10 ** (gain / 20)).unsqueeze(1).to(values.device)
         return values, mask
-
-    def _expanded(self, values: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Raise each sound's envelope to a power of its own; its energy stays."""
-        low, high = self.dynamics or (0.0, 0.0)
-        power = low + (high - low) * torch.rand(len(values), 1, generator=generator)
-        block = round(0.010 * self.sample_rate)
-        energy = functional.avg_pool1d(values.square(), block, ceil_mode=True)
-        energy = functional.avg_pool1d(energy, 3, 1, 1, count_include_pad=False)
-        energy = functional.interpolate(energy.unsqueeze(1), values.shape[1], mode="linear")[:, 0]
-        level = energy.sqrt() / energy.amax(1, keepdim=True).sqrt().clamp(min=1e-9)
-        changed = values * (level + 1e-3) ** power.to(values.device)
-        norms = [x.norm(dim=1, keepdim=True).clamp(min=1e-9) for x in (values, changed)]
-        return changed * norms[0] / norms[1]
 
     def _moved(
         self, values: Tensor, lengths: Tensor, generator: torch.Generator | None
@@ -120,9 +110,8 @@ class AudioAugment(Augment):
         hertz = torch.fft.rfftfreq(size, 1 / self.sample_rate, device=values.device)
         spectrum = torch.fft.rfft(values, size)
         if self.aliasing:
-            low, high = self.aliasing
-            gain = low + (high - low) * torch.rand(batch, 1, generator=generator)
-            spectrum = spectrum + gain.to(values.device) * spectrum.flip(1).conj()
+            gain = between(self.aliasing, batch, generator).to(values.device)
+            spectrum = spectrum + gain * spectrum.flip(1).conj()
             spectrum = spectrum * (hertz < self.sample_rate / 4)
         if self.reverb_seconds:
             spectrum = spectrum * torch.fft.rfft(tail, size)
@@ -145,27 +134,42 @@ class AudioAugment(Augment):
         """Return impulse responses ``(batch, samples)``: the direct sound, then fading noise."""
         if not self.reverb_seconds:
             return torch.ones(batch, 1)
-        low, high = self.reverb_seconds
-        duration = low + (high - low) * torch.rand(batch, 1, generator=generator)
+        duration = between(self.reverb_seconds, batch, generator)
         ratio_db = 20 * torch.rand(batch, 1, generator=generator)  # direct to reverberant energy
-        seconds = torch.arange(1, int(high * self.sample_rate / 2) + 2) / self.sample_rate
+        longest = self.reverb_seconds[1]
+        seconds = torch.arange(1, int(longest * self.sample_rate / 2) + 2) / self.sample_rate
         noise = torch.randn(batch, len(seconds), generator=generator)
         noise = noise * 10 ** (-3 * seconds / duration.clamp(min=1e-3))
         noise = noise / noise.norm(dim=1, keepdim=True).clamp(min=1e-9) * 10 ** (-ratio_db / 20)
         return torch.cat([torch.ones(batch, 1), noise], 1)
 
-    def _noise(self, values: Tensor, valid: Tensor, generator: torch.Generator | None) -> Tensor:
-        low, high = self.snr_db or (0.0, 0.0)
-        batch, samples = values.shape
-        size = _fast_length(samples)
-        spectrum = torch.fft.rfft(torch.randn(batch, size, generator=generator))
-        slope = torch.rand(batch, 1, generator=generator)  # 0 white, 0.5 pink, 1 brown
-        spectrum = spectrum * torch.arange(1, spectrum.shape[1] + 1) ** -slope
-        noise = torch.fft.irfft(spectrum, size)[:, :samples].to(values.device)
-        snr_db = low + (high - low) * torch.rand(batch, 1, generator=generator).to(values.device)
-        power = (values.square() * valid).sum(1, keepdim=True)
-        noise_power = (noise.square() * valid).sum(1, keepdim=True).clamp(min=1e-12)
-        return noise * torch.sqrt(power / noise_power * 10 ** (-snr_db / 10))
+
+def _expanded(values: Tensor, power: Tensor, sample_rate: int) -> Tensor:
+    """Raise the envelope of each sound to ``power (batch, 1)`` of its own; its energy stays."""
+    block = round(0.010 * sample_rate)
+    energy = functional.avg_pool1d(values.square(), block, ceil_mode=True)
+    energy = functional.avg_pool1d(energy, 3, 1, 1, count_include_pad=False)
+    energy = functional.interpolate(energy.unsqueeze(1), values.shape[1], mode="linear")[:, 0]
+    level = energy.sqrt() / energy.amax(1, keepdim=True).sqrt().clamp(min=1e-9)
+    changed = values * (level + 1e-3) ** power.to(values.device)
+    norms = [x.norm(dim=1, keepdim=True).clamp(min=1e-9) for x in (values, changed)]
+    return changed * norms[0] / norms[1]
+
+
+def _noise(
+    values: Tensor, valid: Tensor, snr_db: Range, generator: torch.Generator | None
+) -> Tensor:
+    """Return noise ``(batch, samples)`` at a ratio within ``snr_db`` to the valid samples."""
+    batch, samples = values.shape
+    size = _fast_length(samples)
+    spectrum = torch.fft.rfft(torch.randn(batch, size, generator=generator))
+    slope = torch.rand(batch, 1, generator=generator)  # 0 white, 0.5 pink, 1 brown
+    spectrum = spectrum * torch.arange(1, spectrum.shape[1] + 1) ** -slope
+    noise = torch.fft.irfft(spectrum, size)[:, :samples].to(values.device)
+    ratio_db = between(snr_db, batch, generator).to(values.device)
+    power = (values.square() * valid).sum(1, keepdim=True)
+    noise_power = (noise.square() * valid).sum(1, keepdim=True).clamp(min=1e-12)
+    return noise * torch.sqrt(power / noise_power * 10 ** (-ratio_db / 10))
 
 
 def _fast_length(samples: int) -> int:

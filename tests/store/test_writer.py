@@ -210,4 +210,4 @@ def test_polars_and_duckdb_open_it_as_it_is(tmp_path: Path) -> None:
     part = write_part(tmp_path, "part-a.parquet", table_of(20), ERROR_SCHEMA.empty_table())
     assert pytest.importorskip("polars").read_parquet(part)["embedding"].len() == 20
     query = f"SELECT count(*) FROM '{tmp_path}/part-*.parquet'"
-    assert pytest.importorskip("duckdb").sql(query).fetchone() == (20,)
+    assert pytest.importorskip("duckdb").sql(query).fetchall() == [(20,)]

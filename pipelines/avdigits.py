@@ -47,7 +47,7 @@ MEDIA = ("image", "audio", "video")
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", *MEDIA, "label", "group", "split")])
 VOICED = 0.5  # how many of the videos have a sound track
 STAMP = "avdigits.json"
-MAKER_VERSION = 1  # raised when the same settings would make other media
+MAKER_VERSION = 2  # raised when the same settings would make other media
 
 
 def make(
@@ -56,7 +56,7 @@ def make(
     test_speaker: str | None = None,
     seed: int = 0,
     images: int = 5000,
-    utterances: int = 1,
+    utterances: int | None = None,
     workers: int = min(os.cpu_count() or 1, 8),
 ) -> Path:
     """Make the media folder, unless it is there and was made with the same settings.
@@ -68,7 +68,8 @@ def make(
             ``all``: train on synthetic voices, test on every recording.
         seed: of everything random here.
         images: how many handwritten digits, 30 to 5000.
-        utterances: synthetic ones for each image of the training split, unless recordings fill it.
+        utterances: synthetic ones for each image of the training split; None for one, or for none
+            where recordings fill that split.
         workers: processes that encode videos.
 
     Returns:
@@ -77,6 +78,9 @@ def make(
     recordings = list_recordings(speech) if speech else []
     if recordings and test_speaker is None:
         test_speaker = max(recording.speaker for recording in recordings)
+    shares = share_recordings(recordings, test_speaker)
+    if utterances is None:
+        utterances = 0 if "train" in shares else 1
     settings: dict[str, object] = {
         "version": MAKER_VERSION,
         "seed": seed,
@@ -92,7 +96,6 @@ def make(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     pixels, labels = mnist_data()
-    shares = share_recordings(recordings, test_speaker)
     rows = plan_rows(labels, images, shares, seed, utterances)
     digits = pixels.reshape(-1, 28, 28).astype(np.uint8)
     cells = _write_media(partial, rows, digits, seed, workers)
@@ -142,7 +145,7 @@ def _write_media(
             utterance = None
             if row.recording is not None:
                 utterance = read_recording(row.recording)
-            elif row.split not in real:
+            elif row.heard or row.split not in real:
                 utterance = synthesizer.say_digit(row.digit, voices[row.split], rng)
             if row.heard and utterance is not None:
                 voice = utterance.voice.replace(" ", "_")
@@ -171,7 +174,7 @@ def run(
     test_speaker: str | None = None,
     seed: int = 0,
     images: int = 5000,
-    utterances: int = 1,
+    utterances: int | None = None,
     epochs: int | None = None,
 ) -> None:
     """Make the media, then fit, embed and evaluate with the commands that a user types.
@@ -183,7 +186,7 @@ def run(
         test_speaker: as of ``make``.
         seed: as of ``make``, and of the training.
         images: as of ``make``; a few hundred make a quick trial.
-        utterances: as of ``make``; more of them make up for voices that are not real.
+        utterances: as of ``make``; they make up for voices that are few or not real.
         epochs: of the training; None takes the config's.
     """
     manifest = make(folder / "media", speech, test_speaker, seed, images, utterances)

@@ -93,8 +93,8 @@ def plan_rows(
         images: how many of the images to use.
         recordings: the splits that real voices speak, see :func:`share_recordings`.
         seed: of the shuffling and of what is missing.
-        utterances: synthetic ones for each image of the training split; what goes beyond the
-            first makes rows with nothing but sound.
+        utterances: synthetic ones for each image of the training split. Rows with nothing but
+            sound hold what goes beyond the first, or all of them where recordings fill the split.
     """
     rng = np.random.default_rng([seed, 0])
     rows: list[Row] = []
@@ -112,9 +112,9 @@ def plan_rows(
             for image, recording in itertools.zip_longest(part.tolist(), order):
                 row = Row(digit, split, image, recording, heard=split not in recordings)
                 rows.append(_take_away(row, rng))
-            if split == "train" and split not in recordings:
-                more = Row(digit, split, seen=False, filmed=False)
-                rows += [more] * (len(part) * (utterances - 1))
+            if split == "train":
+                alone = utterances if split in recordings else utterances - 1
+                rows += [Row(digit, split, seen=False, filmed=False)] * (len(part) * alone)
     return [rows[index] for index in rng.permutation(len(rows))]
 
 

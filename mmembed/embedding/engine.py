@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmembed.data.batching import Buckets, collate
-from mmembed.data.decode import Decoder, Piece, Problem
+from mmembed.data.decode import MAX_PIXELS, MAX_SECONDS, Decoder, Piece, Problem
 from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
 from mmembed.embedding.feed import Pool, answers
@@ -27,6 +27,23 @@ NICENESS = 10
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What decoding one file may take before it counts as broken.
+
+    Args:
+        timeout_seconds: longest time for a file, or for some small ones.
+        pixels: most pixels of a picture or a frame.
+        duration_seconds: longest sound or video.
+        memory_mb: most memory of a decode process, in MiB (on Linux).
+    """
+
+    timeout_seconds: float = 60.0
+    pixels: int = MAX_PIXELS
+    duration_seconds: float = MAX_SECONDS
+    memory_mb: int = 4096
+
+
 @dataclass
 class Engine:
     """Decodes and embeds chunks on this machine.
@@ -37,7 +54,9 @@ class Engine:
         precision: ``fp32``, or ``bf16`` through autocast.
         batch_size: items a forward pass.
         workers: decode processes; 0 decodes in this one.
-        timeout_seconds: longest time for one file, or for some small ones.
+        limits: what one file may take.
+        allow_truncated: take what there is of a sound or video that stops early.
+        with_sound: embed the sound track of a video too.
     """
 
     space: Space
@@ -45,7 +64,9 @@ class Engine:
     precision: Precision = "fp32"
     batch_size: int = 32
     workers: int = 0
-    timeout_seconds: float = 60.0
+    limits: Limits = Limits()
+    allow_truncated: bool = False
+    with_sound: bool = False
 
     def __post_init__(self) -> None:
         self._threads = ThreadChoice(self.space.device, least_items=(self.batch_size + 1) // 2)
@@ -79,7 +100,7 @@ class Engine:
                     last = True
                 else:
                     self._take(chunk, buckets, number, first, answer)
-                    last = first + len(answer.values) >= answer.count
+                    last = first + answer.taken >= answer.count
                 if not last:
                     continue
                 chunk.undecoded.discard(number)
@@ -92,21 +113,35 @@ class Engine:
                     commit(chunk)
 
     def _pool(self) -> Pool:
-        decoder: Callable[[Any], list[Piece | Problem]] = Decoder(dict(self.preprocess))
+        limits = self.limits
+        decoder: Callable[[Any], list[Piece | Problem]] = Decoder(
+            dict(self.preprocess),
+            max_pixels=limits.pixels,
+            max_seconds=limits.duration_seconds,
+            allow_truncated=self.allow_truncated,
+            with_sound=self.with_sound,
+        )
         return GuardedPool(
-            decoder, self.workers, self.timeout_seconds, ["mmembed.data.decode"], NICENESS
+            decoder,
+            self.workers,
+            limits.timeout_seconds,
+            ["mmembed.data.decode"],
+            NICENESS,
+            limits.memory_mb << 20,
         )
 
     def _take(
         self, chunk: Chunk, buckets: Buckets[Place], number: int, first: int, piece: Piece
     ) -> None:
-        result = chunk.results.setdefault(number, FileRows(piece.modality, piece.count))
+        result = chunk.results.setdefault(number, FileRows())
+        if isinstance(result, FileRows):
+            result.truncated |= piece.truncated
         preprocess = self.preprocess[piece.modality]
         for place, (span, values) in enumerate(
             zip(piece.spans, piece.values, strict=True), start=first
         ):
             if isinstance(result, FileRows):
-                result.spans[place] = span
+                result.spans[place] = piece.modality, span
             still = piece.modality == "image"
             length = None if still else preprocess.padded_length(len(values))
             for bucket, batch in buckets.add((number, place), (piece.modality, length), values):

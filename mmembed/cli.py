@@ -20,6 +20,7 @@ JOBS: dict[str, tuple[str, str, str]] = {
     "test": ("mmembed.training.command", "run", "score a checkpoint on the test split"),
     "predict": ("mmembed.training.command", "run", "vectors of the test split, in memory"),
     "embed": ("mmembed.embedding.command", "run", "a folder or manifest of media to Parquet"),
+    "bench": ("mmembed.embedding.command", "run", "where the time goes when a folder is embedded"),
     "compact": ("mmembed.store.command", "run", "merge the small parts of a dataset"),
     "evaluate": ("mmembed.evaluation.command", "run", "a Parquet dataset to scores and a report"),
 }

@@ -6,17 +6,20 @@ the model refuses costs only itself. Nothing here knows Parquet or folders.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from mmembed.data.batching import Buckets, collate
 from mmembed.data.decode import MAX_PIXELS, MAX_SECONDS, Decoder, Piece, Problem
 from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
 from mmembed.embedding.feed import Pool, answers
+from mmembed.embedding.sizes import BatchSizes
 from mmembed.embedding.threads import ThreadChoice
 from mmembed.media.pool import GuardedPool
 from mmembed.space import Precision, Space
@@ -24,6 +27,7 @@ from mmembed.space import Precision, Space
 # The model's threads wait for one another in every layer: a decoder that takes the core of one of
 # them holds up all. So decoders take what is left, which is also all there is while it waits.
 NICENESS = 10
+LEAST_ITEMS = 16  # smaller batches do not tell how many threads are best
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
 
 
@@ -52,7 +56,7 @@ class Engine:
         space: what embeds, in evaluation mode.
         preprocess: by modality, what decode workers apply; files of others are errors.
         precision: ``fp32``, or ``bf16`` through autocast.
-        batch_size: items a forward pass.
+        batch_size: items a forward pass; None finds out what is fastest.
         workers: decode processes; 0 decodes in this one.
         limits: what one file may take.
         allow_truncated: take what there is of a sound or video that stops early.
@@ -62,14 +66,16 @@ class Engine:
     space: Space
     preprocess: Mapping[str, Preprocess] = field(default_factory=dict)
     precision: Precision = "fp32"
-    batch_size: int = 32
+    batch_size: int | None = None
     workers: int = 0
     limits: Limits = Limits()
     allow_truncated: bool = False
     with_sound: bool = False
 
     def __post_init__(self) -> None:
-        self._threads = ThreadChoice(self.space.device, least_items=(self.batch_size + 1) // 2)
+        self._sizes = BatchSizes(self.space.device, self.batch_size)
+        least = min(self.batch_size or LEAST_ITEMS, LEAST_ITEMS)
+        self._threads = ThreadChoice(self.space.device, least)
 
     def run(
         self, chunks: Iterable[Chunk], commit: Callable[[Chunk], None], show: Callable[[int], None]
@@ -87,7 +93,7 @@ class Engine:
         def opened() -> Iterator[Chunk]:
             for chunk in chunks:
                 if chunk.undecoded:
-                    waiting[id(chunk)] = Buckets(self.batch_size)
+                    waiting[id(chunk)] = Buckets(self._sizes.size)
                     yield chunk
                 else:
                     commit(chunk)
@@ -148,15 +154,29 @@ class Engine:
                 self._embed(chunk, bucket, batch)
 
     def _embed(self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]) -> None:
+        while batch:
+            most = self._sizes.size(bucket)
+            self._embed_at_once(chunk, bucket, batch[:most])
+            batch = batch[most:]
+
+    def _embed_at_once(
+        self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]
+    ) -> None:
         modality, length = bucket
         try:
             values, mask = collate([item for _, item in batch], length)
+            began = time.perf_counter()
             with self._threads.batch(modality, len(batch), values.numel()):
                 vectors = self.space.embed_batch(modality, values, mask, self.precision)
+            self._sizes.took(bucket, len(batch), time.perf_counter() - began)
         except Exception as error:
             if len(batch) > 1:
+                if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+                    self._sizes.too_large(bucket, len(batch))
+                    self._embed(chunk, bucket, batch)
+                    return
                 for item in batch:
-                    self._embed(chunk, bucket, [item])
+                    self._embed_at_once(chunk, bucket, [item])
                 return
             message = str(error).splitlines()[0] if str(error) else "no message"
             problem = Problem("encode", type(error).__name__, message, modality=modality)

@@ -45,7 +45,7 @@ def embed(
     max_pixels: int = MAX_PIXELS,
     max_duration: str | float = "24h",
     memory_mb: int = 4096,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
     chunk_files: int = 512,
@@ -78,7 +78,7 @@ def embed(
         max_pixels: most pixels of a picture or of a video's frame.
         max_duration: longest sound or video.
         memory_mb: most memory of a decode process, in MiB.
-        batch_size: items a forward pass.
+        batch_size: items a forward pass; None finds out what is fastest.
         workers: decode processes; 0 decodes in the main process; None takes one a core.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
         chunk_files: files a part file.
@@ -94,7 +94,8 @@ def embed(
     started = time.monotonic()
     source, out = Path(source), Path(out)
     workers = default_workers() if workers is None else workers
-    if min(batch_size, chunk_files, max_pixels, memory_mb) < 1 or workers < 0:
+    sizes = (1 if batch_size is None else batch_size, chunk_files, max_pixels, memory_mb)
+    if min(sizes) < 1 or workers < 0:
         raise ConfigError(
             "--batch_size, --chunk_files, --max_pixels and --memory_mb must be positive, "
             "--workers not negative"
@@ -128,7 +129,7 @@ def embed(
         return job.plan()
 
     def engine() -> Engine:
-        model = load_space(space, _device(device))
+        model = load_space(space, usable_device(device))
         preprocess = _segmented(model, segment_seconds, hop_seconds)
         return Engine(
             model, preprocess, precision, batch_size, workers, limits, allow_truncated, with_sound
@@ -157,7 +158,12 @@ def _no_sound(listing: Listing, space: str) -> str:
     return f"--with_sound: space {space} has no encoder for audio"
 
 
-def _device(name: str) -> str:
+def usable_device(name: str) -> str:
+    """Return the device that a user means; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

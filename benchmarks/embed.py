@@ -74,8 +74,8 @@ def speed(folder: Path, scale: float) -> str:
         "Embedding beside the limit of the machine",
         "",
         "The limit is what a perfect overlap would give: 1 / ((decode + transform) / cores + "
-        "model), each measured alone; ViT-S/16 for pictures and frames, ResNet-18 on 64 mels for sound. "
-        f"Medians of {ROUNDS} rounds.",
+        "model), each measured alone; ViT-S/16 for pictures and frames, ResNet-18 on 64 mels for "
+        f"sound. Medians of {ROUNDS} rounds.",
         "",
         "| folder | precision | decode, ms | transform, ms | model, ms | limit, files/s "
         "| embed, files/s | share |",

@@ -166,6 +166,9 @@ class Decoder:
         spans = list(self._spans(request, modality, info))
         if not spans:
             return Problem("decode", "MediaError", "is too short to embed", modality=modality)
+        if request.first >= len(spans):
+            message = "changed while it was being read. Run again."
+            return Problem("decode", "MediaError", message, modality=modality)
         piece = Piece(spans[request.first][0], len(spans))
         for kind, span in spans[request.first :]:
             if kind != piece.modality or room <= 0:

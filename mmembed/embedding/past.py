@@ -114,9 +114,10 @@ def compare(
     """
     past = Past()
     for part in part_files(out) if out.is_dir() else []:
-        beside = out / "_errors" / part.name
-        rows = pq.read_table(part, partitioning=None, columns=_cheap(part))
-        errors = pq.read_table(beside) if beside.exists() else ERROR_SCHEMA.empty_table()
+        try:
+            rows, errors = _read(part)
+        except FileNotFoundError:
+            continue  # another shard took it out just now, as its files changed or are gone
         of_rows = _keys(rows, listing.by_modality, by_checksum)
         of_errors = _keys(errors, listing.by_modality, by_checksum)
         mine, my_errors = _owned(rows, owns), _owned(errors, owns)
@@ -126,7 +127,7 @@ def compare(
         past.removed += len(both) - len(current)
         past.retried += len(again)
         current = np.setdiff1d(current, again)
-        past.failed += np.isin(current, of_errors).sum()
+        past.failed += int(np.isin(current, of_errors).sum())
         change = Change(
             part,
             ~mine | np.isin(of_rows, current),
@@ -165,8 +166,20 @@ def apply(out: Path, listing: Listing, present: Index, past: Past, schema: pa.Sc
             remove_part(out, change.part.name)
 
 
-def _cheap(part: Path) -> list[str]:
-    return [name for name in pq.read_schema(part).names if name != "embedding"]
+def _read(part: Path) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of a part without their vectors, and its errors."""
+    beside = part.parent / "_errors" / part.name
+    try:
+        cheap = [name for name in pq.read_schema(part).names if name != "embedding"]
+        rows = pq.read_table(part, partitioning=None, columns=cheap)
+        errors = pq.read_table(beside) if beside.exists() else ERROR_SCHEMA.empty_table()
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(
+            f"{part}: can't be read ({reason}). Remove it and run again: its files are then "
+            "embedded anew."
+        ) from None
+    return rows, errors
 
 
 def _now(keys: np.ndarray, listing: Listing, present: Index) -> pa.Table:

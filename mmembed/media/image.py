@@ -56,7 +56,7 @@ def limit_pixels(pixels: int) -> None:
 
     Pillow warns at its limit and refuses at twice that, so its limit is half of what is given.
     """
-    Image.MAX_IMAGE_PIXELS = pixels // 2
+    Image.MAX_IMAGE_PIXELS = (pixels + 1) // 2
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -58,8 +59,8 @@ class GuardedPool(Generic[Key, Task, Result]):
         timeout_seconds: a task that takes longer is stopped, and its process replaced.
         preload: modules that every process needs, imported once and shared.
         niceness: how much the processes step back from the cores for others (0 to 19).
-        memory_bytes: a process that wants more memory gets a MemoryError instead (where the
-            system can do that: not on macOS or Windows); None for no limit.
+        memory_bytes: a process that wants this much more than it starts with gets a MemoryError
+            instead (on Linux); None for no limit.
     """
 
     def __init__(
@@ -182,7 +183,14 @@ def _limit_process(niceness: int, memory_bytes: int | None) -> None:
         os.nice(niceness)
     if memory_bytes is not None and sys.platform == "linux":
         resource = importlib.import_module("resource")
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+        most = _memory_now() + memory_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _memory_now() -> int:
+    """Return the bytes of writable memory that this process has: libraries reserve much of it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmData:")[2].split()[0]) * 1024
 
 
 def _how_it_ended(exit_code: int | None) -> str:

@@ -222,3 +222,14 @@ def test_strict_fails_after_all_is_written(
     (media / "photos/torn.png").unlink()
     assert main([*words, "--strict"]) == 0
     runs.equals_a_fresh_run()
+
+
+def test_a_part_that_can_not_be_read_is_named_and_can_be_made_anew(runs: Runs) -> None:
+    runs()
+    part = sorted(runs.out.glob("part-*"))[0]
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(StoreError, match=rf"{part.name}: can't be read \(.*\)\. Remove it and run"):
+        runs()
+    part.unlink()
+    assert runs().to_do == 0
+    runs.equals_a_fresh_run()

@@ -81,7 +81,8 @@ def measure(name: str, folder: Path, words: list[str]) -> Run:
         sys.exit(f"{name}: the pipeline failed:\n{done.stdout[-2000:]}")
     run = Run(name, read_figures(folder / "report" / "report.json"))
     run.seconds = {phase: float(seconds) for phase, seconds in PHASE.findall(done.stdout)}
-    run.seconds = {"make": total - sum(run.seconds.values()), **run.seconds, "all": total}
+    made = max(0.0, total - sum(run.seconds.values()))  # the others are rounded
+    run.seconds = {"make": made, **run.seconds, "all": total}
     return run
 
 

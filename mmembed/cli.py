@@ -20,12 +20,16 @@ JOBS: dict[str, tuple[str, str, str]] = {
     "test": ("mmembed.training.command", "run", "score a checkpoint on the test split"),
     "predict": ("mmembed.training.command", "run", "vectors of the test split, in memory"),
     "embed": ("mmembed.embedding.command", "run", "a folder or manifest of media to Parquet"),
+    "bench": ("mmembed.embedding.command", "run", "where the time goes when a folder is embedded"),
+    "compact": ("mmembed.store.command", "run", "merge the small parts of a dataset"),
     "evaluate": ("mmembed.evaluation.command", "run", "a Parquet dataset to scores and a report"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one job and return its exit code: 0, 2 for a user's mistake, 130 for Ctrl-C.
+    """Run one job and return its exit code: 0, 1 if what came of it is not what was asked for.
+
+    A user's mistake is 2, Ctrl-C 130.
 
     Args:
         arguments: words of the command line, without ``mmembed``; None takes the process's own.
@@ -43,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _job(words[0])(words)
     except MmembedError as error:
         print(f"mmembed: error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("mmembed: stopped", file=sys.stderr)
         return 130

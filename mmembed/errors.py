@@ -6,20 +6,24 @@
     ├── ConfigError         an option or a config key that can't be used
     ├── ManifestError       a manifest or media folder that can't be read as samples
     ├── MediaError          one file that can't be listed, probed, decoded or encoded
+    │   └── TruncatedError  a sound or video that stops before the end that its header declares
     ├── SpaceError          a space that can't be loaded, or does not fit what is asked of it
     ├── StoreError          a Parquet dataset that can't be read, or rows that must not be mixed
-    └── MissingExtraError   a package that only some users need is not installed
+    ├── MissingExtraError   a package that only some users need is not installed
+    └── VerdictError        the job was done, but not as strictly as asked for (exit code 1)
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 Stage = Literal["list", "probe", "decode", "encode"]
 
 
 class MmembedError(Exception):
     """Any mistake in the user's input; its text is the whole message."""
+
+    exit_code = 2
 
 
 class ConfigError(MmembedError):
@@ -61,5 +65,38 @@ class MediaError(MmembedError):
         super().__init__(f"{path}: {what}{by}{stop}{advice}")
         self.path, self.stage, self.message, self.decoder = path, stage, message, decoder
 
-    def __reduce__(self) -> tuple[type[MediaError], tuple[str, Stage, str, str]]:
+    def __reduce__(self) -> tuple[type[MediaError], tuple[Any, ...]]:
         return MediaError, (self.path, self.stage, self.message, self.decoder)
+
+
+class TruncatedError(MediaError):
+    """A sound or video that stops before the end that its header declares.
+
+    Args:
+        path: as of :class:`MediaError`.
+        message: what was wrong, and what to do about it.
+        decoder: the library or codec that came to the end.
+        end_seconds: where it stops.
+    """
+
+    def __init__(self, path: str, message: str, decoder: str, end_seconds: float) -> None:
+        super().__init__(path, "decode", message, decoder)
+        self.end_seconds = end_seconds
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[Any, ...]]:
+        return TruncatedError, (self.path, self.message, self.decoder, self.end_seconds)
+
+
+class VerdictError(MmembedError):
+    """The job was done and its output is whole, but what came of it is not what was asked for.
+
+    Args:
+        message: what was asked for, and what came of it.
+        summary: of the job, to be printed before.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, summary: object = "") -> None:
+        super().__init__(message)
+        self.summary = summary

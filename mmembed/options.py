@@ -14,13 +14,15 @@ from jsonargparse import ArgumentParser
 
 from mmembed.errors import ConfigError, MmembedError
 
+UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "m": 60.0, "min": 60.0, "h": 3600.0}
+
 
 def call(function: Callable[..., Any], words: list[str], positional: tuple[str, ...]) -> Any:
     """Call ``function`` with the options that ``words`` give, and return what it returns.
 
     Args:
         function: its signature makes the options, its docstring the help. Options may be written
-            with hyphens or underscores.
+            with hyphens or underscores; one that is true or false is switched on by its name.
         words: the command's name (``mmembed embed``), then its arguments.
         positional: parameters that are given without ``--name``, in order; one with a default may
             be left out.
@@ -39,7 +41,8 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
         parser.add_argument(name, type=hints[name], help=said.get(name, ""), **optional)
     parser.add_function_arguments(function, skip=set(positional), as_positional=False)
     try:
-        given = parser.parse_args([_underscored(word) for word in words[1:]])
+        flags = {f"--{name}" for name, kind in hints.items() if kind is bool}
+        given = parser.parse_args(_switched([_underscored(word) for word in words[1:]], flags))
     except MmembedError:
         raise
     except Exception as error:
@@ -47,11 +50,36 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
     return function(**parser.instantiate(given).as_dict())
 
 
+def seconds(option: str, value: str | float) -> float:
+    """Return a duration in seconds: ``10``, ``10s``, ``500ms``, ``1.5min``, ``2h``.
+
+    Args:
+        option: named in the error, such as ``--timeout``.
+        value: a number of seconds, or text with a unit.
+
+    Raises:
+        ConfigError: not a duration, or not positive.
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*", str(value).lower())
+    if not found or found[2] not in UNITS or not 0 < float(found[1]) < float("inf"):
+        raise ConfigError(f"{option} {value}: give a duration, such as 10s, 500ms, 1.5min or 2h")
+    return float(found[1]) * UNITS[found[2]]
+
+
 def _underscored(word: str) -> str:
     """Return an option such as ``--batch-size=8`` as ``--batch_size=8``; other words as given."""
     name, equals, value = word.partition("=")
     is_option = name.startswith("--") and len(name) > 2
     return "--" + name[2:].replace("-", "_") + equals + value if is_option else word
+
+
+def _switched(words: list[str], flags: set[str]) -> list[str]:
+    """Return ``--flag`` as ``--flag=true``, unless a value follows it."""
+    following = [*words, ""][1:]
+    return [
+        f"{word}=true" if word in flags and after.lower() not in ("true", "false") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def option_names(parser: ArgumentParser) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from mmembed.errors import ConfigError, SpaceError
-from mmembed.options import call
+from mmembed.options import call, seconds
 
 
 def job(
@@ -45,6 +45,40 @@ def test_a_positional_with_a_default_may_be_left_out() -> None:
 
     assert call(at, ["at"], ("place",)) == ("here", "a.yaml")
     assert call(at, ["at", "there", "--config", "b.yaml"], ("place",)) == ("there", "b.yaml")
+
+
+def test_what_is_true_or_false_is_switched_on_by_its_name() -> None:
+    def run(source: Path, dry_run: bool = False, strict: bool = True) -> tuple:
+        return str(source), dry_run, strict
+
+    def given(*words: str) -> tuple:
+        return call(run, ["run", *words], ("source",))
+
+    assert given("a") == ("a", False, True)
+    assert given("--dry-run", "a") == given("a", "--dry-run") == ("a", True, True)
+    assert given("a", "--dry_run=true", "--strict", "false") == ("a", True, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (10, 10),
+        ("10", 10),
+        ("10s", 10),
+        (0.5, 0.5),
+        ("500ms", 0.5),
+        (" 1.5 MIN ", 90),
+        ("2h", 7200),
+    ],
+)
+def test_durations_have_units(value: str | float, expected: float) -> None:
+    assert seconds("--hop", value) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("value", [0, -1, "0s", "-3s", "s", "", "ten", "1 day", "nan", "1e400"])
+def test_what_is_no_duration_is_named(value: str | float) -> None:
+    with pytest.raises(ConfigError, match=rf"--hop {value}: give a duration, such as 10s"):
+        seconds("--hop", value)
 
 
 def test_help_is_the_docstring(capsys: pytest.CaptureFixture) -> None:

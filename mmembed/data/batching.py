@@ -7,7 +7,7 @@ encoders or files.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -93,10 +93,13 @@ class Buckets(Generic[Key]):
     >>> for key, bucket, item in stream:
     ...     yield from buckets.add(key, bucket, item)
     >>> yield from buckets.flush()
+
+    Args:
+        batch_size: items a batch, or what tells them from the bucket.
     """
 
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size = batch_size
+    def __init__(self, batch_size: int | Callable[[Hashable], int]) -> None:
+        self._size = batch_size if callable(batch_size) else lambda _: batch_size
         self._waiting: dict[Hashable, list[tuple[Key, np.ndarray]]] = {}
 
     def add(
@@ -105,7 +108,7 @@ class Buckets(Generic[Key]):
         """Take an item in; yield its bucket's batch if that is full now."""
         waiting = self._waiting.setdefault(bucket, [])
         waiting.append((key, item))
-        if len(waiting) >= self.batch_size:
+        if len(waiting) >= self._size(bucket):
             yield bucket, self._waiting.pop(bucket)
 
     def flush(self) -> Iterator[tuple[Hashable, list[tuple[Key, np.ndarray]]]]:

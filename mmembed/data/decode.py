@@ -1,4 +1,4 @@
-"""Files to values, as a decode worker does it: probe, cut, load, preprocess.
+"""Files to values, as a decode worker does it: probe, check limits, cut, load, preprocess.
 
 It runs in processes that never load torch, on a few files at a time, and stops early where the
 values of long media would take too much memory. It knows nothing of models, of batches or of the
@@ -7,17 +7,21 @@ process it runs in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from mmembed.data.preprocess import Preprocess
-from mmembed.errors import MediaError, Stage
+from mmembed.errors import MediaError, Stage, TruncatedError
+from mmembed.media.image import limit_pixels
 from mmembed.media.probe import MediaInfo, probe
 from mmembed.media.segments import Span
 
 SEND_BYTES = 8 << 20
+MAX_PIXELS = 178_956_970  # where Pillow takes a picture for a decompression bomb
+MAX_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -58,19 +62,24 @@ class Request:
 
 @dataclass
 class Piece:
-    """The values of some spans of a file.
+    """The values of some spans of a file, all of one modality.
 
     Attributes:
-        modality: what the file is embedded as.
-        count: number of spans of the whole file.
+        modality: what the spans are embedded as.
+        count: number of spans of the whole file, in all modalities.
         spans: the spans decoded here, from ``Request.first`` on; None for a file taken whole.
         values: the values of each, as :class:`~mmembed.data.preprocess.Preprocess` returns them.
+        taken: number of spans that are dealt with here; more than there are values where the
+            file stops before the end that its header declares.
+        truncated: that it does.
     """
 
     modality: str
     count: int
     spans: list[Span | None] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
+    taken: int = 0
+    truncated: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -88,13 +97,22 @@ class Decoder:
     Args:
         preprocess: by modality; files of other modalities are problems.
         send_bytes: no further span is begun when the values take this much.
+        max_pixels: pictures and videos with more pixels (a frame) are problems.
+        max_seconds: sounds and videos that last longer are problems.
+        allow_truncated: take what there is of a sound or video that stops early.
+        with_sound: a video has the spans of its sound track too, after those of its pictures.
     """
 
     preprocess: Mapping[str, Preprocess]
     send_bytes: int = SEND_BYTES
+    max_pixels: int = MAX_PIXELS
+    max_seconds: float = MAX_SECONDS
+    allow_truncated: bool = False
+    with_sound: bool = False
 
     def __call__(self, requests: Sequence[Request]) -> list[Piece | Problem]:
         """Return an answer for each request that was begun; any error of a file is its own."""
+        limit_pixels(self.max_pixels)
         answers: list[Piece | Problem] = []
         room = self.send_bytes
         for request in requests:
@@ -111,13 +129,16 @@ class Decoder:
         try:
             info = probe(request.location)
             modality = modality or info.modality
-            refusal = self._refusal(request.modality, info)
+            refusal = self._refusal(request.modality, info) or self._excess(info)
             if refusal:
                 return Problem("probe", "MediaError", refusal, modality=modality)
             stage = "decode"
             return self._load(request, modality, info, room)
         except MediaError as error:
             return Problem(error.stage, "MediaError", error.message, error.decoder, 1, modality)
+        except MemoryError:
+            message = "needs more memory than a decode worker may take. Raise --memory_mb."
+            return Problem(stage, "MemoryError", message, modality=modality)
         except Exception as error:
             message = str(error) or "no message"
             return Problem(stage, type(error).__name__, message, modality=modality)
@@ -131,17 +152,68 @@ class Decoder:
             return f"is {info.modality} by its content, but the manifest says {wanted}"
         return ""
 
+    def _excess(self, info: MediaInfo) -> str:
+        pixels = (info.width or 0) * (info.height or 0)
+        if pixels > self.max_pixels:
+            size = f"{info.width} × {info.height} pixels"
+            return f"has {size}, more than {self.max_pixels}. Scale it down, or raise --max_pixels."
+        if (info.duration_seconds or 0.0) > self.max_seconds:
+            length = f"{info.duration_seconds:.0f} s, more than {self.max_seconds:.0f} s"
+            return f"lasts {length}. Cut it, or raise --max_duration."
+        return ""
+
     def _load(self, request: Request, modality: str, info: MediaInfo, room: int) -> Piece | Problem:
-        preprocess = self.preprocess[modality]
-        spans = preprocess.spans(info)
+        spans = list(self._spans(request, modality, info))
         if not spans:
             return Problem("decode", "MediaError", "is too short to embed", modality=modality)
-        piece = Piece(modality, len(spans))
-        for span in spans[request.first :]:
-            values = preprocess(preprocess.load(request.location, span))
-            piece.spans.append(span)
-            piece.values.append(values)
-            room -= values.nbytes
-            if room <= 0:
+        if request.first >= len(spans):
+            message = "changed while it was being read. Run again."
+            return Problem("decode", "MediaError", message, modality=modality)
+        piece = Piece(spans[request.first][0], len(spans))
+        for kind, span in spans[request.first :]:
+            if kind != piece.modality or room <= 0:
+                break
+            media, span, truncated = self._load_span(kind, request.location, span)
+            if media is not None:
+                piece.spans.append(span)
+                piece.values.append(self.preprocess[kind](media))
+                room -= piece.values[-1].nbytes
+            piece.taken += 1
+            if truncated:
+                piece.truncated = True
+                piece.taken = sum(other == kind for other, _ in spans[request.first :])
                 break
         return piece
+
+    def _load_span(
+        self, kind: str, location: str, span: Span | None
+    ) -> tuple[Any, Span | None, bool]:
+        """Return what a span holds, the span as far as the file goes, and if that is not all.
+
+        Where a file stops early, a rest shorter than the preprocess's ``min_seconds`` is None.
+        """
+        preprocess = self.preprocess[kind]
+        try:
+            return preprocess.load(location, span), span, False
+        except TruncatedError as error:
+            if not self.allow_truncated:
+                raise
+            if span is not None:
+                end = min(error.end_seconds, span.end_seconds)
+                if span.index and end - span.start_seconds < max(preprocess.min_seconds, 1e-6):
+                    return None, span, True
+                if end <= span.start_seconds:
+                    raise
+                span = replace(span, end_seconds=end)
+            return preprocess.load(location, span, allow_truncated=True), span, True
+
+    def _spans(
+        self, request: Request, modality: str, info: MediaInfo
+    ) -> Iterator[tuple[str, Span | None]]:
+        """Yield modality and span of each row that the file is to have."""
+        for span in self.preprocess[modality].spans(info):
+            yield modality, span
+        heard = info.has_audio and info.sound_seconds != 0
+        if self.with_sound and request.modality is None and info.modality == "video" and heard:
+            for span in self.preprocess["audio"].spans(info):
+                yield "audio", span

@@ -36,13 +36,17 @@ class Preprocess(ABC):
     """All that turns one media file, or one span of it, into the values of one encoder."""
 
     modality: ClassVar[Modality]
+    min_seconds = 0.0
 
     @abstractmethod
-    def load(self, source: Source, span: Span | None = None) -> Any:
+    def load(
+        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+    ) -> Any:
         """Decode just what is needed of ``source`` (the whole, or one span).
 
         Raises:
             MediaError: the file can't be decoded.
+            TruncatedError: a sound or video stops early, and ``allow_truncated`` is not given.
         """
 
     @abstractmethod
@@ -91,7 +95,9 @@ class ImagePreprocess(Preprocess):
                 f"std {self.std} must be positive (crop_fraction at most 1)"
             )
 
-    def load(self, source: Source, span: Span | None = None) -> np.ndarray:
+    def load(
+        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+    ) -> np.ndarray:
         """Decode a picture ``(height, width, 3)``, no larger than needed."""
         return decode_image(source, min_side=math.ceil(self.size / self.crop_fraction))
 
@@ -146,9 +152,17 @@ class AudioPreprocess(Preprocess):
             )
         _check_segments(self)
 
-    def load(self, source: Source, span: Span | None = None) -> Waveform:
+    def load(
+        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+    ) -> Waveform:
         """Decode a file or one span of it at ``sample_rate``, mixed down to one channel."""
-        return decode_audio(source, span, sample_rate=self.sample_rate, channels=1)
+        return decode_audio(
+            source,
+            span,
+            sample_rate=self.sample_rate,
+            channels=1,
+            allow_truncated=allow_truncated,
+        )
 
     def __call__(self, media: Waveform) -> np.ndarray:
         """Return values ``(samples,)`` of float32 at ``sample_rate``."""
@@ -161,8 +175,9 @@ class AudioPreprocess(Preprocess):
         return max(1, math.ceil(length / bucket)) * bucket
 
     def spans(self, info: MediaInfo) -> list[Span | None]:
-        """Return the segments of a sound of ``info.duration_seconds``."""
-        return _spans(self, info)
+        """Return the segments of a sound, or of the sound track of a video."""
+        track = info.sound_seconds if info.modality == "video" else None
+        return _spans(self, info.duration_seconds if track is None else track)
 
 
 @dataclass(frozen=True)
@@ -193,12 +208,16 @@ class VideoPreprocess(Preprocess):
             raise ConfigError(f"VideoPreprocess: frames {self.frames} must be at least 1")
         _check_segments(self)
 
-    def load(self, source: Source, span: Span | None = None) -> Clip:
+    def load(
+        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+    ) -> Clip:
         """Decode the frames at uniform times of a file or of one span of it."""
         if span is None:
             span = Span(0, 0.0, probe(source).duration_seconds or 0.0)
         times = uniform_times(span, self.frames)
-        return decode_video(source, times, min_side=self.image.size)
+        return decode_video(
+            source, times, min_side=self.image.size, allow_truncated=allow_truncated
+        )
 
     def __call__(self, media: Clip) -> np.ndarray:
         """Return values ``(valid frames, 3, size, size)`` of uint8, repeats dropped."""
@@ -211,7 +230,7 @@ class VideoPreprocess(Preprocess):
 
     def spans(self, info: MediaInfo) -> list[Span | None]:
         """Return the segments of a video of ``info.duration_seconds``."""
-        return _spans(self, info)
+        return _spans(self, info.duration_seconds)
 
 
 def _check_segments(preprocess: AudioPreprocess | VideoPreprocess) -> None:
@@ -227,12 +246,14 @@ def _check_segments(preprocess: AudioPreprocess | VideoPreprocess) -> None:
         )
 
 
-def _spans(preprocess: AudioPreprocess | VideoPreprocess, info: MediaInfo) -> list[Span | None]:
-    if info.duration_seconds is None:
+def _spans(
+    preprocess: AudioPreprocess | VideoPreprocess, duration_seconds: float | None
+) -> list[Span | None]:
+    if duration_seconds is None:
         return [None]
     return list(
         cut(
-            info.duration_seconds,
+            duration_seconds,
             preprocess.segment_seconds,
             preprocess.hop_seconds,
             preprocess.min_seconds,

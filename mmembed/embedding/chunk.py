@@ -13,9 +13,11 @@ import pyarrow as pa
 from mmembed.data.decode import Problem
 from mmembed.embedding.listing import File, Listing
 from mmembed.media.segments import Span
+from mmembed.store.schema import RESERVED
 from mmembed.store.writer import errors_table, rows_table
 
 CHUNK_BYTES = 1 << 30
+ROW_COLUMNS = sorted(RESERVED - {"id", "embedding"})
 
 
 def slices(
@@ -48,12 +50,17 @@ def slices(
 
 @dataclass
 class FileRows:
-    """The vectors of one file so far; complete when there are ``count`` of them."""
+    """The rows of one file so far, by their place in the file.
 
-    modality: str
-    count: int
-    spans: dict[int, Span | None] = field(default_factory=dict)
+    Attributes:
+        spans: modality and span of each row; None for a file taken whole.
+        vectors: float32 ``(dim,)`` of each.
+        truncated: the file stops before the end that its header declares.
+    """
+
+    spans: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
     vectors: dict[int, np.ndarray] = field(default_factory=dict)
+    truncated: bool = False
 
 
 class Chunk:
@@ -88,18 +95,7 @@ class Chunk:
 
     def rows(self, listing: Listing, schema: pa.Schema, dim: int) -> pa.Table:
         """Return the rows of the files that have vectors."""
-        columns: dict[str, list[Any]] = {
-            name: []
-            for name in (
-                "path",
-                "modality",
-                "segment_index",
-                "start_s",
-                "end_s",
-                "size",
-                "mtime_ns",
-            )
-        }
+        columns: dict[str, list[Any]] = {name: [] for name in ROW_COLUMNS}
         vectors: list[np.ndarray] = []
         samples: list[int | None] = []
         for number, result in sorted(self.results.items()):
@@ -107,14 +103,16 @@ class Chunk:
                 continue
             file = self.files[number]
             for place in sorted(result.vectors):
-                span = result.spans[place]
+                modality, span = result.spans[place]
                 columns["path"].append(file.path)
-                columns["modality"].append(result.modality)
+                columns["modality"].append(modality)
                 columns["segment_index"].append(span.index if span else None)
                 columns["start_s"].append(span.start_seconds if span else None)
                 columns["end_s"].append(span.end_seconds if span else None)
                 columns["size"].append(file.size)
                 columns["mtime_ns"].append(file.mtime_ns)
+                columns["truncated"].append(result.truncated)
+                columns["checksum"].append(file.checksum)
                 vectors.append(result.vectors[place])
                 samples.append(file.row)
         stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
@@ -139,6 +137,7 @@ class Chunk:
                     "attempts": problem.attempts,
                     "size": file.size,
                     "mtime_ns": file.mtime_ns,
+                    "checksum": file.checksum,
                 }
                 for file, problem in self.problems()
             ]

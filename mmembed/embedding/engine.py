@@ -6,17 +6,20 @@ the model refuses costs only itself. Nothing here knows Parquet or folders.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from mmembed.data.batching import Buckets, collate
-from mmembed.data.decode import Decoder, Piece, Problem
+from mmembed.data.decode import MAX_PIXELS, MAX_SECONDS, Decoder, Piece, Problem
 from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
 from mmembed.embedding.feed import Pool, answers
+from mmembed.embedding.sizes import BatchSizes
 from mmembed.embedding.threads import ThreadChoice
 from mmembed.media.pool import GuardedPool
 from mmembed.space import Precision, Space
@@ -24,7 +27,25 @@ from mmembed.space import Precision, Space
 # The model's threads wait for one another in every layer: a decoder that takes the core of one of
 # them holds up all. So decoders take what is left, which is also all there is while it waits.
 NICENESS = 10
+LEAST_ITEMS = 16  # smaller batches do not tell how many threads are best
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What decoding one file may take before it counts as broken.
+
+    Args:
+        timeout_seconds: longest time for a file, or for some small ones.
+        pixels: most pixels of a picture or a frame.
+        duration_seconds: longest sound or video.
+        memory_mb: most memory of a decode process, in MiB (on Linux).
+    """
+
+    timeout_seconds: float = 60.0
+    pixels: int = MAX_PIXELS
+    duration_seconds: float = MAX_SECONDS
+    memory_mb: int = 4096
 
 
 @dataclass
@@ -35,20 +56,26 @@ class Engine:
         space: what embeds, in evaluation mode.
         preprocess: by modality, what decode workers apply; files of others are errors.
         precision: ``fp32``, or ``bf16`` through autocast.
-        batch_size: items a forward pass.
+        batch_size: items a forward pass; None finds out what is fastest.
         workers: decode processes; 0 decodes in this one.
-        timeout_seconds: longest time for one file, or for some small ones.
+        limits: what one file may take.
+        allow_truncated: take what there is of a sound or video that stops early.
+        with_sound: embed the sound track of a video too.
     """
 
     space: Space
     preprocess: Mapping[str, Preprocess] = field(default_factory=dict)
     precision: Precision = "fp32"
-    batch_size: int = 32
+    batch_size: int | None = None
     workers: int = 0
-    timeout_seconds: float = 60.0
+    limits: Limits = Limits()
+    allow_truncated: bool = False
+    with_sound: bool = False
 
     def __post_init__(self) -> None:
-        self._threads = ThreadChoice(self.space.device, least_items=(self.batch_size + 1) // 2)
+        self._sizes = BatchSizes(self.space.device, self.batch_size)
+        least = min(self.batch_size or LEAST_ITEMS, LEAST_ITEMS)
+        self._threads = ThreadChoice(self.space.device, least)
 
     def run(
         self, chunks: Iterable[Chunk], commit: Callable[[Chunk], None], show: Callable[[int], None]
@@ -66,7 +93,7 @@ class Engine:
         def opened() -> Iterator[Chunk]:
             for chunk in chunks:
                 if chunk.undecoded:
-                    waiting[id(chunk)] = Buckets(self.batch_size)
+                    waiting[id(chunk)] = Buckets(self._sizes.size)
                     yield chunk
                 else:
                     commit(chunk)
@@ -79,7 +106,7 @@ class Engine:
                     last = True
                 else:
                     self._take(chunk, buckets, number, first, answer)
-                    last = first + len(answer.values) >= answer.count
+                    last = first + answer.taken >= answer.count
                 if not last:
                     continue
                 chunk.undecoded.discard(number)
@@ -92,36 +119,64 @@ class Engine:
                     commit(chunk)
 
     def _pool(self) -> Pool:
-        decoder: Callable[[Any], list[Piece | Problem]] = Decoder(dict(self.preprocess))
+        limits = self.limits
+        decoder: Callable[[Any], list[Piece | Problem]] = Decoder(
+            dict(self.preprocess),
+            max_pixels=limits.pixels,
+            max_seconds=limits.duration_seconds,
+            allow_truncated=self.allow_truncated,
+            with_sound=self.with_sound,
+        )
         return GuardedPool(
-            decoder, self.workers, self.timeout_seconds, ["mmembed.data.decode"], NICENESS
+            decoder,
+            self.workers,
+            limits.timeout_seconds,
+            ["mmembed.data.decode"],
+            NICENESS,
+            limits.memory_mb << 20,
         )
 
     def _take(
         self, chunk: Chunk, buckets: Buckets[Place], number: int, first: int, piece: Piece
     ) -> None:
-        result = chunk.results.setdefault(number, FileRows(piece.modality, piece.count))
+        result = chunk.results.setdefault(number, FileRows())
+        if isinstance(result, FileRows):
+            result.truncated |= piece.truncated
         preprocess = self.preprocess[piece.modality]
         for place, (span, values) in enumerate(
             zip(piece.spans, piece.values, strict=True), start=first
         ):
             if isinstance(result, FileRows):
-                result.spans[place] = span
+                result.spans[place] = piece.modality, span
             still = piece.modality == "image"
             length = None if still else preprocess.padded_length(len(values))
             for bucket, batch in buckets.add((number, place), (piece.modality, length), values):
                 self._embed(chunk, bucket, batch)
 
     def _embed(self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]) -> None:
+        while batch:
+            most = self._sizes.size(bucket)
+            self._embed_at_once(chunk, bucket, batch[:most])
+            batch = batch[most:]
+
+    def _embed_at_once(
+        self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]
+    ) -> None:
         modality, length = bucket
         try:
             values, mask = collate([item for _, item in batch], length)
+            began = time.perf_counter()
             with self._threads.batch(modality, len(batch), values.numel()):
                 vectors = self.space.embed_batch(modality, values, mask, self.precision)
+            self._sizes.took(bucket, len(batch), time.perf_counter() - began)
         except Exception as error:
             if len(batch) > 1:
+                if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+                    self._sizes.too_large(bucket, len(batch))
+                    self._embed(chunk, bucket, batch)
+                    return
                 for item in batch:
-                    self._embed(chunk, bucket, [item])
+                    self._embed_at_once(chunk, bucket, [item])
                 return
             message = str(error).splitlines()[0] if str(error) else "no message"
             problem = Problem("encode", type(error).__name__, message, modality=modality)

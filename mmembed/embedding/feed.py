@@ -66,8 +66,8 @@ def answers(
         for number, request, answer in zip(group.numbers, group.requests, outcome, strict=False):
             if isinstance(answer, Problem):
                 answer = replace(answer, attempts=group.attempts)
-            elif request.first + len(answer.values) < answer.count:
-                rest = replace(request, first=request.first + len(answer.values))
+            elif request.first + answer.taken < answer.count:
+                rest = replace(request, first=request.first + answer.taken)
                 again.append(Group(group.chunk, [number], [rest], group.attempts))
             yield group.chunk, number, request.first, answer
         begun = len(outcome)

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -33,6 +34,7 @@ class File:
         size: in bytes; None if it could not be asked.
         mtime_ns: time of the last change, in nanoseconds.
         row: its row in the manifest, if there is one.
+        checksum: hash of its content, where that was asked for.
         problem: why it can't be read at all.
     """
 
@@ -43,17 +45,52 @@ class File:
     mtime_ns: int | None = None
     row: int | None = None
     problem: str = ""
+    checksum: str | None = None
 
     @property
     def key(self) -> int:
         """A hash of all that tells whether this file was embedded before, 64 bits."""
-        return file_key(self.path, self.modality, self.size, self.mtime_ns)
+        state = self.mtime_ns if self.checksum is None else self.checksum
+        return file_key(self.path, self.modality, self.size, state)
 
 
-def file_key(path: str, modality: str | None, size: int | None, mtime_ns: int | None) -> int:
-    """Return :attr:`File.key` of a row's columns (``modality`` None where a folder was listed)."""
-    text = "\0".join((path, modality or "", str(size), str(mtime_ns)))
+def file_key(path: str, modality: str | None, size: int | None, state: int | str | None) -> int:
+    """Return :attr:`File.key` of a row's columns.
+
+    Args:
+        path: as in the table.
+        modality: None where a folder was listed.
+        size: in bytes.
+        state: the checksum, where there is one, else the time of the last change.
+    """
+    text = "\0".join((path, modality or "", str(size), str(state)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+class Listing(Protocol):
+    """The files of a source, always in the same order.
+
+    Attributes:
+        root: what paths are relative to.
+        by_modality: whether the source says what each file is to be embedded as.
+        hidden: number of names skipped in the last walk.
+        repeated: number of cells that name a file again.
+    """
+
+    root: Path
+    by_modality: bool
+    hidden: int
+    repeated: int
+
+    def __iter__(self) -> Iterator[File]:
+        """Walk the files; no file is opened."""
+
+    def carried(self, rows: Sequence[int | None]) -> pa.Table:
+        """Return the carried columns of some rows of a manifest."""
+
+    @property
+    def carried_types(self) -> dict[str, pa.DataType]:
+        """Columns that are carried through, with their types."""
 
 
 class FolderListing:
@@ -66,6 +103,7 @@ class FolderListing:
         hidden: number of names skipped in the last walk.
     """
 
+    by_modality = False
     repeated = 0
 
     def __init__(self, root: Path, out: Path) -> None:
@@ -117,6 +155,7 @@ class ManifestListing:
         repeated: number of cells that name a file again; the first row's columns are kept.
     """
 
+    by_modality = True
     hidden = 0
 
     def __init__(self, root: Path, samples: pa.Table) -> None:
@@ -144,9 +183,6 @@ class ManifestListing:
     def carried_types(self) -> dict[str, pa.DataType]:
         """Columns that are carried through, with their types."""
         return {field.name: field.type for field in self._kept.schema}
-
-
-Listing = FolderListing | ManifestListing
 
 
 def list_source(source: Path, out: Path) -> Listing:

@@ -1,12 +1,14 @@
-"""What a dataset holds already: bound to one space, source and settings, and true to its source.
+"""What a dataset holds already, and making it true to its source.
 
-A file is done if a part or its errors name it with the same size and time. Rows of files that
-changed or are gone are taken out, and columns that a manifest carries are kept as it says them
-now; both by writing the part again, whole or not at all. No file of the source is opened here.
+A file is done if a part or its errors name it with the same size and time (or checksum). Rows of
+files that changed or are gone are taken out, and columns that a manifest carries are kept as it
+says them now; both by writing the part again, whole or not at all. :func:`compare` only looks;
+:func:`apply` writes. No vector is read before one has to be written.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,20 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmembed.embedding.listing import FolderListing, Listing, file_key
+from mmembed.embedding.listing import Listing, file_key
 from mmembed.errors import StoreError
-from mmembed.store.schema import ERROR_SCHEMA, RESERVED, Provenance
+from mmembed.store.schema import ERROR_SCHEMA, RESERVED
 from mmembed.store.table import part_files
-from mmembed.store.writer import (
-    CARD,
-    read_card_text,
-    remove_leftovers,
-    remove_part,
-    write_card,
-    write_part,
-)
+from mmembed.store.writer import remove_part, write_part
 
-KEY_COLUMNS = ["path", "modality", "size", "mtime_ns"]
+KEY_COLUMNS = ("path", "modality", "size")
 
 
 @dataclass(frozen=True)
@@ -37,124 +32,183 @@ class Index:
     Attributes:
         keys: of all files, sorted, uint64 ``(files,)``.
         samples: by key, the row of a manifest; empty where nothing is carried through.
+        times: by key, the time of the last change; empty unless checksums tell files apart.
     """
 
     keys: np.ndarray
     samples: dict[int, int | None] = field(default_factory=dict)
+    times: dict[int, int | None] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)
 
 
-def index(listing: Listing) -> Index:
+def index(listing: Listing, by_checksum: bool = False) -> Index:
     """Walk a listing once and return which files it has."""
-    if listing.carried_types:
-        samples = {file.key: file.row for file in listing}
-        return Index(np.sort(np.array(list(samples), np.uint64)), samples)
+    if listing.carried_types or by_checksum:
+        files = {file.key: (file.row, file.mtime_ns) for file in listing}
+        keys = np.sort(np.array(list(files), np.uint64))
+        samples = {key: row for key, (row, _) in files.items() if listing.carried_types}
+        times = {key: time for key, (_, time) in files.items() if by_checksum}
+        return Index(keys, samples, times)
     return Index(np.sort(np.fromiter((file.key for file in listing), np.uint64)))
 
 
-def bind(out: Path, provenance: Provenance) -> None:
-    """Write what makes the dataset, or refuse if something else made it.
+@dataclass(frozen=True)
+class Change:
+    """A part that has to be written again.
 
-    Raises:
-        StoreError: ``out`` is no dataset, or another space, source or setting made it.
+    Attributes:
+        part: its file.
+        rows: which of its rows stay, bool.
+        errors: which rows of its errors stay, bool.
+        keys: of its rows, uint64.
     """
-    if out.exists() and not out.is_dir():
-        raise StoreError(f"{out}: is a file, but the dataset is a folder")
-    text = read_card_text(out)
-    if text is None or not part_files(out):
-        if text is None and out.is_dir() and any(not p.name.startswith(".") for p in out.iterdir()):
-            raise StoreError(
-                f"{out}: has files but no {CARD}, so it is no dataset. Name another folder."
-            )
-        write_card(out, provenance.to_json())
-        return
-    made = Provenance.from_json(text, str(out / CARD))
-    if made.fingerprint != provenance.fingerprint:
-        raise StoreError(
-            f"{out}: made by space {made.space} ({made.fingerprint[:8]}), not by "
-            f"{provenance.space} ({provenance.fingerprint[:8]}). Name another folder, or remove "
-            "this one."
-        )
-    if made.source != provenance.source:
-        raise StoreError(
-            f"{out}: holds the vectors of {made.source}, not of {provenance.source}. "
-            "Name another folder."
-        )
-    before, now = dict(made.settings or {}), dict(provenance.settings or {})
-    for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
-            raise StoreError(
-                f"{out}: made with {name} {before.get(name)}, not {now.get(name)}. "
-                "Give the same, or name another folder."
-            )
+
+    part: Path
+    rows: np.ndarray
+    errors: np.ndarray
+    keys: np.ndarray
 
 
-def reconcile(
-    out: Path, listing: Listing, present: Index, schema: pa.Schema
-) -> tuple[np.ndarray, int]:
-    """Make the dataset true to the listing, and return what is done already.
+@dataclass
+class Past:
+    """What a dataset holds, seen from a listing.
+
+    Attributes:
+        done: sorted keys of the files that need no work, uint64.
+        failed: how many of them have an error.
+        removed: files whose rows or errors are to be taken out, as they changed or are gone.
+        retried: files whose errors are to be taken out, to be tried again.
+        changes: the parts that are to be written again.
+    """
+
+    done: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    failed: int = 0
+    removed: int = 0
+    retried: int = 0
+    changes: list[Change] = field(default_factory=list)
+
+
+def compare(
+    out: Path,
+    listing: Listing,
+    present: Index,
+    *,
+    retry_errors: bool = False,
+    by_checksum: bool = False,
+    owns: Callable[[str], bool] | None = None,
+) -> Past:
+    """Return what the dataset holds, and what makes it true to the listing.
 
     Args:
-        out: the dataset.
+        out: the dataset; need not exist.
         listing: of the source.
         present: the files that the listing has now.
-        schema: of a part.
+        retry_errors: files that have an error count as not done.
+        by_checksum: files are told apart by their content, not by their time.
+        owns: whether a path belongs to this shard; None if all do. Others are left alone.
 
-    Returns:
-        sorted keys of the files that are done, and the number of files whose rows or errors
-        were taken out.
+    Raises:
+        StoreError: a part that has to be written again holds rows of other shards.
     """
-    remove_leftovers(out)
-    by_modality = not isinstance(listing, FolderListing)
-    done, removed = np.empty(0, np.uint64), 0
-    for part in part_files(out):
-        beside = out / "_errors" / part.name
-        rows = pq.read_table(part, partitioning=None, columns=_cheap(part))
+    past = Past()
+    for part in part_files(out) if out.is_dir() else []:
+        try:
+            rows, errors = _read(part)
+        except FileNotFoundError:
+            continue  # another shard took it out just now, as its files changed or are gone
+        of_rows = _keys(rows, listing.by_modality, by_checksum)
+        of_errors = _keys(errors, listing.by_modality, by_checksum)
+        mine, my_errors = _owned(rows, owns), _owned(errors, owns)
+        both = np.unique(np.concatenate([of_rows[mine], of_errors[my_errors]]))
+        current = both[np.isin(both, present.keys) & ~np.isin(both, past.done)]
+        again = np.intersect1d(current, of_errors) if retry_errors else current[:0]
+        past.removed += len(both) - len(current)
+        past.retried += len(again)
+        current = np.setdiff1d(current, again)
+        past.failed += int(np.isin(current, of_errors).sum())
+        change = Change(
+            part,
+            ~mine | np.isin(of_rows, current),
+            ~my_errors | np.isin(of_errors, current),
+            of_rows,
+        )
+        stays = change.rows.all() and change.errors.all()
+        if not stays or _differ(rows.filter(pa.array(mine)), _now(of_rows[mine], listing, present)):
+            if not (mine.all() and my_errors.all()):
+                raise StoreError(
+                    f"{part}: files in it changed, and it holds files of other shards too. Run "
+                    "once without --shard, or with the number of shards that made it."
+                )
+            past.changes.append(change)
+        past.done = np.union1d(past.done, current)
+    return past
+
+
+def apply(out: Path, listing: Listing, present: Index, past: Past, schema: pa.Schema) -> None:
+    """Write the parts of ``past.changes`` again, each whole or not at all."""
+    for change in past.changes:
+        beside = out / "_errors" / change.part.name
+        kept = pa.array(change.rows)
+        rows = pq.read_table(change.part, partitioning=None).filter(kept)
         errors = pq.read_table(beside) if beside.exists() else ERROR_SCHEMA.empty_table()
-        of_rows, of_errors = _keys(rows, by_modality), _keys(errors, by_modality)
-        both = np.unique(np.concatenate([of_rows, of_errors]))
-        current = both[np.isin(both, present.keys) & ~np.isin(both, done)]
-        kept = np.isin(of_rows, current)
-        now = listing.carried([present.samples.get(key) for key in of_rows[kept].tolist()])
-        if len(current) < len(both) or _differ(rows, now):
-            removed += len(both) - len(current)
-            whole = pq.read_table(part, partitioning=None).filter(pa.array(kept))
-            left = errors.filter(pa.array(np.isin(of_errors, current)))
-            _rewrite(out, part.name, _with(whole, now, schema), left)
-        done = np.union1d(done, current)
-    return done, removed
+        errors = errors.filter(pa.array(change.errors))
+        if len(rows) or len(errors):
+            now = _now(change.keys[change.rows], listing, present)
+            arrays = [
+                (now if column.name in now.column_names else rows)[column.name].cast(column.type)
+                for column in schema
+            ]
+            rows = pa.Table.from_arrays(arrays, schema=schema)
+            write_part(out, change.part.name, rows, errors)
+        else:
+            remove_part(out, change.part.name)
 
 
-def _cheap(part: Path) -> list[str]:
-    return [name for name in pq.read_schema(part).names if name != "embedding"]
+def _read(part: Path) -> tuple[pa.Table, pa.Table]:
+    """Return the rows of a part without their vectors, and its errors."""
+    beside = part.parent / "_errors" / part.name
+    try:
+        cheap = [name for name in pq.read_schema(part).names if name != "embedding"]
+        rows = pq.read_table(part, partitioning=None, columns=cheap)
+        errors = pq.read_table(beside) if beside.exists() else ERROR_SCHEMA.empty_table()
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(
+            f"{part}: can't be read ({reason}). Remove it and run again: its files are then "
+            "embedded anew."
+        ) from None
+    return rows, errors
+
+
+def _now(keys: np.ndarray, listing: Listing, present: Index) -> pa.Table:
+    """Return what the source says of some rows now, beside their vectors."""
+    places = keys.tolist()
+    now = listing.carried([present.samples.get(key) for key in places])
+    if present.times:
+        times = pa.array([present.times.get(key) for key in places], pa.int64())
+        now = pa.table({**{n: now[n] for n in now.column_names}, "mtime_ns": times})
+    return now
 
 
 def _differ(rows: pa.Table, now: pa.Table) -> bool:
-    carried = [name for name in rows.column_names if name not in RESERVED]
-    return carried != now.column_names or not rows.select(carried).equals(now)
+    said = [n for n in rows.column_names if n not in RESERVED or n in now.column_names]
+    return set(said) != set(now.column_names) or not rows.select(said).equals(now.select(said))
 
 
-def _with(rows: pa.Table, carried: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows of a part with the carried columns as they are now."""
-    arrays = [
-        (carried if column.name in carried.column_names else rows)[column.name].cast(column.type)
-        for column in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+def _owned(table: pa.Table, owns: Callable[[str], bool] | None) -> np.ndarray:
+    if owns is None:
+        return np.ones(len(table), bool)
+    return np.fromiter((owns(path) for path in table["path"].to_pylist()), bool, len(table))
 
 
-def _rewrite(out: Path, name: str, rows: pa.Table, errors: pa.Table) -> None:
-    if len(rows) or len(errors):
-        write_part(out, name, rows, errors)
-    else:
-        remove_part(out, name)
-
-
-def _keys(table: pa.Table, by_modality: bool) -> np.ndarray:
+def _keys(table: pa.Table, by_modality: bool, by_checksum: bool) -> np.ndarray:
     """Return the file key of each row, as :attr:`File.key` makes it."""
-    columns = [table[name].to_pylist() for name in KEY_COLUMNS]
+    columns = [table[name].to_pylist() for name in (*KEY_COLUMNS, "mtime_ns")]
     if not by_modality:
         columns[1] = [None] * len(table)
+    if by_checksum and "checksum" in table.column_names:
+        found = zip(table["checksum"].to_pylist(), columns[3], strict=True)
+        columns[3] = [time if checksum is None else checksum for checksum, time in found]
     return np.array([file_key(*row) for row in zip(*columns, strict=True)], np.uint64)

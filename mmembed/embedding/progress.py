@@ -32,27 +32,43 @@ class EmbedSummary:
         out: the dataset.
         found: files in the source; each has rows or an error in ``out`` afterwards.
         kept: files that were there already.
+        kept_failed: how many of those have an error.
         embedded: files that got rows now.
         failed: files that got an error now.
         rows: by modality, rows written now.
         reasons: by reason, files that failed now.
         removed: files whose rows were taken out, as they changed or are gone.
+        retried: files whose errors were taken out, to be tried again.
         hidden: names starting with a dot, which were skipped.
         repeated: cells of a manifest that name a file again.
         seconds: how long it took.
+        planned: nothing was done, this is what there is to do.
     """
 
     out: Path
     found: int = 0
     kept: int = 0
+    kept_failed: int = 0
     embedded: int = 0
     failed: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     removed: int = 0
+    retried: int = 0
     hidden: int = 0
     repeated: int = 0
     seconds: float = 0.0
+    planned: bool = False
+
+    @property
+    def to_do(self) -> int:
+        """Files that have neither rows nor an error in ``out``."""
+        return self.found - self.done
+
+    @property
+    def all_failed(self) -> int:
+        """Files of ``out`` that have an error, from this run or an earlier one."""
+        return self.failed + self.kept_failed
 
     @property
     def done(self) -> int:
@@ -68,6 +84,8 @@ class EmbedSummary:
     def __str__(self) -> str:
         """Return the summary in a few lines."""
         rows = ", ".join(f"{n:,} {m}" for m, n in sorted(self.rows.items())) or "none"
+        if self.planned:
+            return self._plan()
         speed = (self.embedded + self.failed) / max(self.seconds, 1e-9)
         lines = [
             f"{self.found:,} files found: {self.embedded:,} embedded, {self.failed:,} failed, "
@@ -76,6 +94,7 @@ class EmbedSummary:
         ]
         notes = (
             (self.removed, "changed or gone since the last run, their old rows removed"),
+            (self.retried, "had failed before and were tried again"),
             (self.hidden, "names starting with a dot skipped"),
             (self.repeated, "cells name a file again; the first row's columns were kept"),
         )
@@ -86,6 +105,19 @@ class EmbedSummary:
         if self.failed:
             lines.append(f"each failed file is in {self.out / '_errors'}")
         return "\n".join([*lines, f"dataset: {self.out}"])
+
+    def _plan(self) -> str:
+        lines = [
+            f"{self.found:,} files found: {self.to_do:,} to embed, {self.kept:,} are there already "
+            f"({self.kept_failed:,} with an error)"
+        ]
+        notes = (
+            (self.removed, "changed or gone since the last run, their old rows to be removed"),
+            (self.retried, "failed before, to be tried again"),
+            (self.hidden, "names starting with a dot skipped"),
+        )
+        lines += [f"{count:,} {what}" for count, what in notes if count]
+        return "\n".join([*lines, "dry run: nothing was written"])
 
 
 class ProgressDisplay:

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from mmembed.errors import MediaError
+from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.container import BY_SOUNDFILE
+from mmembed.media.pcm import clearly_short, declared_pcm_seconds
 from mmembed.media.resample import fit, mix, needed_range, resample
 from mmembed.media.segments import Span
-from mmembed.media.sniff import Source, path_or_file, read_at, sniff, source_name
-from mmembed.media.soundtrack import Range, Track, clearly_short, decode_track
+from mmembed.media.sniff import Source, path_or_file, sniff, source_name
+from mmembed.media.soundtrack import Range, Track, decode_track
 
 MOST_SAMPLES = 1 << 40  # more in a header means "unknown"
 BLOCK_SAMPLES = 1 << 22  # read in blocks: memory follows what is there, not what is declared
 OGG_READ_SECONDS = 30.0  # spans that begin later are left to FFmpeg, which seeks Ogg exactly
-STREAMED_BYTES = 0x7FFFF000  # WAV lengths from here on mean "written before the end was known"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def decode_audio(
 
     Raises:
         MediaError: (stage ``decode``) not sound, corrupt, without samples, with NaN or infinite
-            samples, or stopping clearly before the end that its header declares.
+            samples.
+        TruncatedError: it stops clearly before the end that its header declares.
     """
     name = source_name(source)
 
@@ -79,20 +80,21 @@ def decode_audio(
     if track.declared_seconds is not None and not allow_truncated:
         message = (
             f"stops after {track.end_seconds:.1f} s of {track.declared_seconds:.1f} s. "
-            "Re-encode it."
+            "Re-encode it, or pass --allow_truncated."
         )
-        raise MediaError(name, "decode", message, track.decoder)
+        raise TruncatedError(name, message, track.decoder, track.end_seconds)
     rates = (track.sample_rate, sample_rate or track.sample_rate)
     mixed = mix(track.samples, channels or len(track.samples))
     samples, start = fit(mixed, track.first, span, rates)
     if not samples.shape[1]:
-        message = "holds no samples. Leave it out."
-        if span is not None and track.end_seconds > 0:
-            message = (
-                f"ends at {track.end_seconds:.2f} s, so there is nothing in the span "
-                f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration."
-            )
-        raise MediaError(name, "decode", message, track.decoder)
+        if span is None or track.end_seconds <= 0:
+            raise MediaError(name, "decode", "holds no samples. Leave it out.", track.decoder)
+        message = (
+            f"ends at {track.end_seconds:.2f} s, so there is nothing in the span "
+            f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration, or pass "
+            "--allow_truncated."
+        )
+        raise TruncatedError(name, message, track.decoder, track.end_seconds)
     if not np.isfinite(samples).all():
         message = "holds NaN or infinite samples. Export it again as integer PCM."
         raise MediaError(name, "decode", message, track.decoder)
@@ -143,8 +145,8 @@ def _by_libsndfile(source: Source, wanted: Range) -> Track | None:
     declared = None
     if samples.shape[1] < count:
         frames, declared = begin + samples.shape[1], frames / rate
-    elif found[1] == "wav":
-        declared = _declared_wav_seconds(source)
+    else:
+        declared = declared_pcm_seconds(source, found[1], rate)
     short = clearly_short(frames / rate, declared) and (stop is None or stop > frames)
     return Track(
         samples[:, min(first, frames) - begin :],
@@ -154,17 +156,3 @@ def _by_libsndfile(source: Source, wanted: Range) -> Track | None:
         frames / rate,
         declared if short else None,
     )
-
-
-def _declared_wav_seconds(source: Source) -> float | None:
-    """Return the length that a WAV's ``data`` chunk declares; None if it was streamed."""
-    offset, bytes_a_second = 12, 0
-    while len(head := read_at(source, offset, 24, stage="decode")) >= 8:
-        size = int.from_bytes(head[4:8], "little")
-        if head[:4] == b"fmt ":
-            bytes_a_second = int.from_bytes(head[16:20], "little")
-        if head[:4] == b"data":
-            streamed = size == 0 or size >= STREAMED_BYTES or not bytes_a_second
-            return None if streamed else size / bytes_a_second
-        offset += 8 + size + size % 2
-    return None

@@ -6,6 +6,7 @@ the size or the normalisation that an encoder wants.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -50,6 +51,15 @@ def decode_image(source: Source, *, min_side: int | None = None) -> np.ndarray:
         return np.array(rgb if turn is None else rgb.transpose(turn))
 
 
+def limit_pixels(pixels: int) -> None:
+    """Refuse pictures of more than ``pixels`` pixels in this process (Pillow's own: 179 million).
+
+    Pillow warns at its limit and refuses at twice that, so its limit is half of what is given.
+    """
+    Image.MAX_IMAGE_PIXELS = (pixels + 1) // 2
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
 @contextmanager
 def open_image(source: Source, stage: Stage) -> Iterator[Image.Image]:
     """Open an image by its content; whatever fails inside is a MediaError of ``stage``."""
@@ -66,9 +76,11 @@ def open_image(source: Source, stage: Stage) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         message = (
             "has more pixels than is safe to decode (a decompression bomb?). Scale it down, or "
-            "raise PIL.Image.MAX_IMAGE_PIXELS."
+            "raise the limit (--max_pixels, PIL.Image.MAX_IMAGE_PIXELS)."
         )
         raise MediaError(name, stage, message, "pillow") from None
+    except MemoryError:
+        raise
     except Exception as error:  # a parser may raise anything on hostile data
         message = f"is {found[1]} that can't be decoded, {str(error).lower()}. Export it again."
         raise MediaError(name, stage, message, "pillow") from None

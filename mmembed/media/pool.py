@@ -7,13 +7,16 @@ tasks that can be sent to a process, a bounded number of them at a time.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -56,6 +59,8 @@ class GuardedPool(Generic[Key, Task, Result]):
         timeout_seconds: a task that takes longer is stopped, and its process replaced.
         preload: modules that every process needs, imported once and shared.
         niceness: how much the processes step back from the cores for others (0 to 19).
+        memory_bytes: a process that wants this much more than it starts with gets a MemoryError
+            instead (on Linux); None for no limit.
     """
 
     def __init__(
@@ -65,9 +70,10 @@ class GuardedPool(Generic[Key, Task, Result]):
         timeout_seconds: float,
         preload: Sequence[str] = (),
         niceness: int = 0,
+        memory_bytes: int | None = None,
     ) -> None:
         self._work, self._workers, self._timeout = work, workers, timeout_seconds
-        self._preload, self._niceness = list(preload), niceness
+        self._preload, self._limits = list(preload), (niceness, memory_bytes)
         self._ready: SimpleQueue[tuple[int, int, Future[Result]]] = SimpleQueue()
         self._tasks: dict[int, tuple[Key, Task]] = {}
         self._count = self._generation = self._restarts = 0
@@ -140,8 +146,8 @@ class GuardedPool(Generic[Key, Task, Result]):
             context.set_forkserver_preload(self._preload)
         return ProcessPool(
             max_workers=self._workers,
-            initializer=_step_back,
-            initargs=(self._niceness,),
+            initializer=_limit_process,
+            initargs=self._limits,
             context=context,
         )
 
@@ -172,9 +178,19 @@ def default_workers() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _step_back(niceness: int) -> None:
+def _limit_process(niceness: int, memory_bytes: int | None) -> None:
     if niceness and hasattr(os, "nice"):
         os.nice(niceness)
+    if memory_bytes is not None and sys.platform == "linux":
+        resource = importlib.import_module("resource")
+        most = _memory_now() + memory_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _memory_now() -> int:
+    """Return the bytes of writable memory that this process has: libraries reserve much of it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmData:")[2].split()[0]) * 1024
 
 
 def _how_it_ended(exit_code: int | None) -> str:

@@ -21,6 +21,7 @@ from mmembed.media.container import (
     video_stream,
 )
 from mmembed.media.image import open_image, orientation
+from mmembed.media.pcm import clearly_short, declared_pcm_seconds
 from mmembed.media.sniff import Source, path_or_file, read_at, sniff, source_name
 from mmembed.modality import Modality
 
@@ -43,6 +44,7 @@ class MediaInfo:
         sample_rate: of the sound (track), in Hz.
         channels: of the sound (track).
         has_audio: whether there is sound.
+        sound_seconds: when the sound track of a video ends, counted from its first frame.
     """
 
     modality: Modality
@@ -54,6 +56,7 @@ class MediaInfo:
     sample_rate: int | None = None
     channels: int | None = None
     has_audio: bool = False
+    sound_seconds: float | None = None
 
 
 def probe(source: Source) -> MediaInfo:
@@ -101,10 +104,14 @@ def _probe_sound(source: Source, kind: str) -> MediaInfo | None:
         return None
     if not 0 < info.frames < 1 << 40:  # a stream, whose length was never filled in
         return None
+    seconds = info.frames / info.samplerate
+    declared = declared_pcm_seconds(source, kind, info.samplerate)
+    if declared is not None and clearly_short(seconds, declared):
+        seconds = declared  # a file that stops early: whoever decodes it shall notice
     return MediaInfo(
         "audio",
         kind,
-        duration_seconds=info.frames / info.samplerate,
+        duration_seconds=seconds,
         sample_rate=info.samplerate,
         channels=info.channels,
         has_audio=True,
@@ -133,6 +140,7 @@ def _probe_container(source: Source, kind: str) -> MediaInfo:
             sample_rate=sound.codec_context.sample_rate if sound else None,
             channels=sound.codec_context.channels if sound else None,
             has_audio=sound is not None,
+            sound_seconds=_sound_seconds(container, pictures, sound, source),
         )
 
 
@@ -149,6 +157,15 @@ def _seconds(container: Any, stream: Any, source: Source) -> float | None:
             first = packet.pts if first is None else min(first, packet.pts)
             end = max(end, packet.pts + (packet.duration or 0))
     return None if first is None else float((end - first) * stream.time_base)
+
+
+def _sound_seconds(container: Any, pictures: Any, sound: Any, source: Source) -> float | None:
+    """Return when the sound track ends, from the first picture on; None if it is not said."""
+    said = None if pictures is None or sound is None else declared_seconds(container, sound, source)
+    if said is None:
+        return None
+    first, begin = ((s.start_time or 0) * s.time_base for s in (pictures, sound))
+    return max(0.0, said + float(begin - first))
 
 
 def _shown_sideways(source: Source) -> bool:

@@ -22,6 +22,7 @@ from mmembed.media.container import (
     open_container,
     video_stream,
 )
+from mmembed.media.pcm import clearly_short
 from mmembed.media.sniff import Source, source_name
 
 SEEK_FROM_SECONDS = 2.0  # nearer spans are reached by decoding on
@@ -47,13 +48,6 @@ class Track:
     decoder: str
     end_seconds: float
     declared_seconds: float | None = None
-
-
-def clearly_short(end_seconds: float, declared_seconds: float | None) -> bool:
-    """Return whether sound ends clearly before its declared end (headers are inexact)."""
-    if declared_seconds is None:
-        return False
-    return declared_seconds - end_seconds > max(0.25, 0.02 * declared_seconds)
 
 
 def decode_track(source: Source, wanted: Range) -> Track:

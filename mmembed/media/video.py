@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mmembed.errors import MediaError
+from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.container import declared_seconds, open_container, video_stream
 from mmembed.media.frames import FrameReader
 from mmembed.media.sniff import Source, source_name
@@ -63,8 +63,9 @@ def decode_video(
         allow_truncated: of a file that stops early, take its last frame for what is missing.
 
     Raises:
-        MediaError: (stage ``decode``) not a video, corrupt, or stopping clearly before an asked
-            time that lies within the duration that its header declares.
+        MediaError: (stage ``decode``) not a video, or corrupt.
+        TruncatedError: it stops clearly before an asked time that lies within the duration that
+            its header declares.
         ValueError: no times, or a time that is not finite.
     """
     if not len(times_seconds) or not all(math.isfinite(t) for t in times_seconds):
@@ -108,12 +109,10 @@ def _check_end(reader: FrameReader, time: float, declared: float | None, name: s
     end = reader.end_seconds
     if declared is None or min(time, declared) - end <= max(0.25, 0.02 * declared):
         return
-    raise MediaError(
-        name,
-        "decode",
-        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it.",
-        reader.decoder,
+    message = (
+        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or pass --allow_truncated."
     )
+    raise TruncatedError(name, message, reader.decoder, end)
 
 
 def _upright_rgb(frame: Any, min_side: int | None) -> np.ndarray:

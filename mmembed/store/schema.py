@@ -10,6 +10,8 @@ segment_index       int32                               null for images and text
 start_s, end_s      float64                             the span, in seconds; null likewise
 embedding           fixed_size_list<float32, dim>       the vector, of unit length
 size, mtime_ns      int64                               the file as it was read
+truncated           bool                                with ``allow_truncated``: it stops early
+checksum            string                              with ``checksum``: hash of its content
 label, group, …     as in the source                    carried through
 ==================  ==================================  =========================================
 """
@@ -50,9 +52,14 @@ ERROR_SCHEMA = pa.schema(
         pa.field("attempts", pa.int32(), nullable=False),
         pa.field("size", pa.int64()),
         pa.field("mtime_ns", pa.int64()),
+        pa.field("checksum", pa.string()),
     ]
 )
-RESERVED = frozenset(f.name for f in ROW_FIELDS) | {"embedding"}
+ASKED_FIELDS: Mapping[str, pa.Field] = {  # by the setting that asks for them
+    "allow_truncated": pa.field("truncated", pa.bool_(), nullable=False),
+    "checksum": pa.field("checksum", pa.string()),
+}
+RESERVED = frozenset(f.name for f in (*ROW_FIELDS, *ASKED_FIELDS.values())) | {"embedding"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,10 @@ def row_schema(
     clash = sorted(RESERVED & set(carried))
     if clash:
         raise StoreError(f"column {clash[0]} of the source has the name of a column of the output")
-    fields = [*ROW_FIELDS, pa.field("embedding", vector_type(provenance.dim, kind), False)]
+    settings = provenance.settings or {}
+    asked = [field for setting, field in ASKED_FIELDS.items() if settings.get(setting)]
+    vector = pa.field("embedding", vector_type(provenance.dim, kind), False)
+    fields = [*ROW_FIELDS, *asked, vector]
     fields += [pa.field(name, kind_) for name, kind_ in carried.items()]
     metadata = {
         b"mmembed": provenance.to_json().encode(),

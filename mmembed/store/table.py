@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from mmembed.errors import StoreError
 from mmembed.store.schema import ERROR_SCHEMA, Provenance
 
+COMPACTION = "_compaction.json"
 NEEDED = ("id", "path", "modality", "embedding")
 
 
@@ -101,7 +103,17 @@ def part_files(path: str | Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise StoreError(f"{path}: no such file or folder")
-    return sorted(path.glob("part-*.parquet"))
+    replaced = replaced_parts(path)
+    return sorted(part for part in path.glob("part-*.parquet") if part.name not in replaced)
+
+
+def replaced_parts(folder: Path) -> set[str]:
+    """Return the names of parts that a merged one replaces, while they are being removed."""
+    try:
+        note = json.loads((folder / COMPACTION).read_text("utf-8"))
+    except FileNotFoundError:
+        return set()
+    return set(note["replaced"]) if (folder / note["merged"]).exists() else set()
 
 
 def read_provenance(part: Path) -> Provenance:
@@ -140,7 +152,9 @@ def read_errors(path: str | Path) -> pa.Table:
     folder = Path(path) / "_errors"
     parts = {p.name for p in part_files(path)}
     found = [pq.read_table(p) for p in sorted(folder.glob("part-*.parquet")) if p.name in parts]
-    return pa.concat_tables(found) if found else ERROR_SCHEMA.empty_table()
+    return (
+        pa.concat_tables(found, promote_options="default") if found else ERROR_SCHEMA.empty_table()
+    )
 
 
 def _vectors(column: pa.ChunkedArray, dim: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
 from mmembed.store.schema import ERROR_SCHEMA, row_id
+from mmembed.store.table import COMPACTION, replaced_parts
 
 ROW_GROUP_ROWS = 25_000
 VECTOR_LEAF = "embedding.list.element"
@@ -31,8 +33,8 @@ def rows_table(
     """Return the rows of a part, sorted by path, modality and segment.
 
     Args:
-        columns: ``path``, ``modality``, ``segment_index``, ``start_s``, ``end_s``, ``size`` and
-            ``mtime_ns``, of equal length ``rows``.
+        columns: those of the schema by name, but for ``id`` and ``embedding``, of equal length
+            ``rows``; others are ignored.
         vectors: float ``(rows, dim)``.
         carried: the other columns of the schema, a row each.
         schema: what :func:`mmembed.store.schema.row_schema` returned.
@@ -69,8 +71,8 @@ def write_part(folder: Path, name: str, rows: pa.Table, errors: pa.Table) -> Pat
     beside = folder / "_errors" / name
     if len(errors):
         ordered = errors.sort_by([("path", "ascending"), ("modality", "ascending")])
-        _write_whole(beside, lambda path: write_parquet(ordered, path))
-    _write_whole(folder / name, lambda path: write_parquet(rows, path))
+        write_whole(beside, lambda path: write_parquet(ordered, path))
+    write_whole(folder / name, lambda path: write_parquet(rows, path))
     if not len(errors):
         beside.unlink(missing_ok=True)
     return folder / name
@@ -91,13 +93,26 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def note_compaction(folder: Path, merged: str, replaced: Sequence[str]) -> None:
+    """Note that the part ``merged``, once it is there, replaces the parts ``replaced``."""
+    note = json.dumps({"merged": merged, "replaced": list(replaced)})
+    write_whole(folder / COMPACTION, lambda path: path.write_text(note, "utf-8"))
+
+
+def finish_compaction(folder: Path) -> None:
+    """Remove what a merged part replaces, if there is a note of one, and then the note."""
+    for name in replaced_parts(folder):
+        remove_part(folder, name)
+    (folder / COMPACTION).unlink(missing_ok=True)
+
+
 def write_card(folder: Path, text: str) -> None:
     """Write ``_mmembed.json``, what made the dataset.
 
     Raises:
         StoreError: the disk is full, or the folder can't be written to.
     """
-    _write_whole(folder / CARD, lambda path: path.write_text(text + "\n", "utf-8"))
+    write_whole(folder / CARD, lambda path: path.write_text(text + "\n", "utf-8"))
 
 
 def read_card_text(folder: Path) -> str | None:
@@ -120,19 +135,21 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     The Parquet leaf of the vectors is named ``embedding.list.element``, whatever the Arrow
     field's name is; settings for any other name have no effect.
     """
-    has_vectors = "embedding" in table.column_names
-    plain = [name for name in table.column_names if name != "embedding"]
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=plain,
-        use_byte_stream_split=[VECTOR_LEAF] if has_vectors else False,
-        row_group_size=ROW_GROUP_ROWS,
-        write_page_index=True,
-        write_statistics=plain,
-    )
+    options = parquet_options(table.schema)
+    pq.write_table(table, path, row_group_size=ROW_GROUP_ROWS, **options)
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Return the encodings of the contract for the columns of ``schema``."""
+    plain = [name for name in schema.names if name != "embedding"]
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": plain,
+        "use_byte_stream_split": [VECTOR_LEAF] if "embedding" in schema.names else False,
+        "write_page_index": True,
+        "write_statistics": plain,
+    }
 
 
 def errors_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
@@ -149,7 +166,7 @@ def _vector_array(vectors: np.ndarray, kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, flat, type=kind)
 
 
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a hidden file beside ``path``, flush it to disk, and rename it."""
     partial = path.with_name(f".{path.name}{PARTIAL}")
     try:

@@ -15,14 +15,18 @@ from mmembed.media.segments import Span
 
 @dataclass(frozen=True)
 class FaultyPreprocess(ImagePreprocess):
-    """Like any for pictures, but for the names ``crash…``, ``hang…`` and ``wrong…``."""
+    """Like any for pictures, but for the names ``crash…``, ``hang…``, ``greedy…``, ``wrong…``."""
 
-    def load(self, source: Source, span: Span | None = None) -> np.ndarray:
+    def load(
+        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+    ) -> np.ndarray:
         name = os.path.basename(str(source))
         if name.startswith("crash"):
             os.kill(os.getpid(), 9)
         if name.startswith("hang"):
             time.sleep(600)
+        if name.startswith("greedy"):
+            np.ones(6 << 30, np.uint8)
         if name.startswith("wrong"):
             raise TypeError("a mistake in a preprocess")
         return super().load(source, span)

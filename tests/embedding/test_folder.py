@@ -125,7 +125,7 @@ def test_two_runs_in_one_process_write_the_same_bytes(
     tmp_path: Path,
 ) -> None:
     embed(library, tmp_path, space=tiny_space_folder, workers=0, chunk_files=10)
-    before = sorted(p for p in embedded[0].out.rglob("*") if p.is_file())
+    before = sorted(p for p in embedded[0].out.rglob("*") if p.is_file() and p.name[0] != ".")
     after = [tmp_path / p.relative_to(embedded[0].out) for p in before]
     assert len(before) == 3 + 2 + 1
     assert [p.read_bytes() for p in before] == [p.read_bytes() for p in after]
@@ -134,7 +134,7 @@ def test_two_runs_in_one_process_write_the_same_bytes(
 def test_segments_can_be_asked_for(
     library: Path, tiny_space_folder: Path, tiny_space: Space, tmp_path: Path
 ) -> None:
-    embed(library, tmp_path, space=tiny_space_folder, workers=0, segment_seconds=1.0)
+    embed(library, tmp_path, space=tiny_space_folder, workers=0, segment="1s")
     table = EmbeddingTable.open(tmp_path)
     of_file = table.column("path") == "sounds/5.wav"
     assert list(table.column("start_s")[of_file]) == [0.0, 1.0, 2.0, 3.0, 4.0]
@@ -170,7 +170,7 @@ def test_a_file_that_kills_or_hangs_its_decoder_costs_only_itself(
         write_picture(tmp_path / f"media/{name}.png", len(name))
     write_picture(tmp_path / "media/short.png", 1, (9, 9))  # the model refuses its shape
     out = tmp_path / "out"
-    summary = embed(tmp_path / "media", out, space=space, workers=2, timeout_seconds=4.0)
+    summary = embed(tmp_path / "media", out, space=space, workers=2, timeout=4)
     assert sorted(EmbeddingTable.open(out).column("path")) == [f"{c}.png" for c in "abcdefgh"]
     errors = {row["path"]: row for row in read_errors(out).to_pylist()}
     said = {path: (row["stage"], row["error"]) for path, row in errors.items()}
@@ -254,9 +254,12 @@ def test_labels_stay_as_the_manifest_says_them_without_embedding_again(
 
 
 def test_wrong_options_are_named(tiny_space_folder: Path, library: Path, tmp_path: Path) -> None:
-    for option in ({"batch_size": 0}, {"workers": -1}, {"timeout_seconds": 0.0}):
-        with pytest.raises(ConfigError, match="--timeout_seconds must be positive, --workers not"):
+    for option in ({"batch_size": 0}, {"workers": -1}, {"memory_mb": 0}, {"max_pixels": 0}):
+        with pytest.raises(ConfigError, match="--memory_mb must be positive, --workers not"):
             embed(library, tmp_path / "out", space=tiny_space_folder, **option)
+    for name in ("timeout", "segment", "hop", "max_duration"):
+        with pytest.raises(ConfigError, match=rf"--{name} 0s: give a duration, such as 10s"):
+            embed(library, tmp_path / "out", space=tiny_space_folder, **{name: "0s"})
     with pytest.raises(ConfigError, match="--device cuda:99: "):
         embed(library, tmp_path / "out", space=tiny_space_folder, device="cuda:99")
     (tmp_path / "hollow").mkdir()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmembed.errors import MediaError
+from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.audio import decode_audio
 from mmembed.media.probe import probe
 from mmembed.media.segments import Span, cut
@@ -143,7 +143,7 @@ def test_nan_and_infinite_samples_are_refused(value: float, pcm: Make) -> None:
         decode_audio(pcm(samples, subtype="FLOAT"))
 
 
-@pytest.mark.parametrize("name", ["wav", "flac", "mp3", "m4a", "mkv-aac"])
+@pytest.mark.parametrize("name", ["wav", "aiff", "flac", "mp3", "m4a", "mkv-aac"])
 def test_truncated_sound_is_refused_unless_allowed(
     name: str, tmp_path: Path, tone: Make, encode_sound: Make, pcm: Make, faststart: Make
 ) -> None:
@@ -157,7 +157,7 @@ def test_truncated_sound_is_refused_unless_allowed(
             data = faststart(data)
     path = tmp_path / f"half.{name}"
     path.write_bytes(data[: len(data) // 2])
-    said = r"half\.\S+: stops after [34]\.\d s of 8\.\d s \(decoder: .+\)\. Re-encode it\."
+    said = r"half\.\S+: stops after [34]\.\d s of 8\.\d s \(decoder: .+\)\. Re-encode it, or pass"
     with pytest.raises(MediaError, match=said) as caught:
         decode_audio(path)
     assert (caught.value.stage, bool(caught.value.decoder)) == ("decode", True)
@@ -168,6 +168,11 @@ def test_truncated_sound_is_refused_unless_allowed(
     assert decode_audio(path, Span(0, 1.0, 2.0)).samples.shape == (1, RATE)
     allowed = decode_audio(path, allow_truncated=True).samples
     assert 3 * RATE < allowed.shape[1] < 5 * RATE
+    duration = probe(path).duration_seconds
+    assert duration == pytest.approx(8.0, abs=0.1)  # so that no cutting by it can miss the loss
+    with pytest.raises(TruncatedError, match="stops after") as caught:
+        decode_audio(path, Span(1, 3.0, duration))
+    assert 3 < caught.value.end_seconds < 5
 
 
 @pytest.mark.parametrize("declared", [0, 0xFFFFFFFF, 0x7FFFFFFF])

@@ -95,7 +95,7 @@ def test_waiting_for_nothing_is_a_mistake_of_the_program() -> None:
 def test_processes_step_back_for_the_model() -> None:
     with GuardedPool(eval, workers=1, timeout_seconds=60, niceness=7) as pool:
         pool.submit("", "__import__('os').nice(0)")
-        assert pool.wait()[1] == os.nice(0) + 7
+        assert pool.wait()[1] == min(os.nice(0) + 7, 19)
 
 
 def test_decode_workers_never_load_torch() -> None:

@@ -208,7 +208,9 @@ def test_synthetic_voices_join_recordings_in_training_alone(
     assert voices_of(rows, "val") == {"ann", "cyd"}
     synthetic = voices_of(rows, "train") - {"ann", "cyd"}
     assert len(synthetic) > 10
-    added = [row for row in rows if row["audio"] and row["audio"].split("-")[-1][:3] not in SPEAKERS]
+    added = [
+        row for row in rows if row["audio"] and row["audio"].split("-")[-1][:3] not in SPEAKERS
+    ]
     assert all(row["image"] is row["video"] is None for row in added)
     drawn = {row["image"] or row["video"] for row in rows if row["split"] == "train"} - {None}
     assert len(added) == pytest.approx(len(drawn), abs=5)

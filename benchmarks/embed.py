@@ -1,0 +1,277 @@
+"""Measures embedding beside the limit of the machine, running again, and memory.
+
+Usage::
+
+    python benchmarks/embed.py [speed] [again] [memory] [write] [--scale 0.1]
+
+It makes its own media out of two real photographs and coloured noise, and random spaces of usual
+sizes. Each part writes its section of ``docs/benchmarks.md``; without a name all four run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow as pa
+import soundfile
+import torch
+from page import conditions, write_section
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
+from mmembed.embedding.bench import bench
+from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
+from mmembed.space import Space
+from mmembed.store.schema import ERROR_SCHEMA, Provenance, row_schema
+from mmembed.store.writer import rows_table, write_part
+
+RATE, FPS, DIM = 16000, 25, 512
+ROUNDS = 3
+
+
+def main() -> None:
+    parts = {"speed": speed, "again": again, "memory": memory, "write": write}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all unless named")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the files")
+    options = parser.parse_args()
+    said = conditions("torch", "timm", "av", "pillow", "pyarrow")
+    for name in options.parts or parts:
+        with tempfile.TemporaryDirectory() as folder:
+            table = parts[name](Path(folder), options.scale)
+        print(table, flush=True)
+        title, _, rest = table.partition("\n")
+        write_section(
+            f"embed:{name}", f"## {title}\n\n`benchmarks/embed.py {name}`; {said}\n{rest}"
+        )
+
+
+def speed(folder: Path, scale: float) -> str:
+    """Decode, transform and model alone, the limit they leave, and the run itself."""
+    spaces = {
+        "image": space(folder / "image", image=vit()),
+        "audio": space(folder / "audio", audio=listener()),
+        "video": space(folder / "video", video=watcher()),
+    }
+    corpora: list[tuple[str, str, int, Callable[[Path, int], None]]] = [
+        ("JPEG of 500 × 375", "image", 2000, lambda path, i: photo(path, i, (500, 375))),
+        ("JPEG of 4000 × 3000", "image", 200, lambda path, i: photo(path, i, (4000, 3000))),
+        ("WAV of 10 s", "audio", 500, sound),
+        ("MP4 of 10 s, 640 × 360", "video", 50, film),
+    ]
+    lines = [
+        "Embedding beside the limit of the machine",
+        "",
+        "The limit is what a perfect overlap would give: 1 / ((decode + transform) / cores + "
+        "model), each measured alone; ViT-S/16 for pictures and frames, ResNet-18 on 64 mels for "
+        f"sound. Medians of {ROUNDS} rounds.",
+        "",
+        "| folder | precision | decode, ms | transform, ms | model, ms | limit, files/s "
+        "| embed, files/s | share |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, kind, count, make in corpora:
+        count = max(8, round(count * scale))
+        media = folder / f"media-{len(lines)}"
+        media.mkdir()
+        for i in range(count):
+            make(media / f"{i:04}", i)
+        for precision in ("fp32", "bf16"):
+            found = [
+                bench(media, space=spaces[kind], files=count, precision=precision)
+                for _ in range(ROUNDS)
+            ]
+            cells = [
+                statistics.median(1e3 * each.seconds[step] for each in found)
+                for step in ("decode", "transform", "model")
+            ]
+            limit = statistics.median(each.limit for each in found)
+            run = statistics.median(1 / each.run_seconds for each in found)
+            share = statistics.median(1 / each.run_seconds / each.limit for each in found)
+            steps = " | ".join(f"{cell:.2f}" for cell in cells)
+            lines.append(
+                f"| {count:,} × {name} | {precision} | {steps} | {limit:.1f} | {run:.1f} "
+                f"| {share:.0%} |"
+            )
+        shutil.rmtree(media)
+    return "\n".join(lines)
+
+
+def again(folder: Path, scale: float) -> str:
+    """Running over finished work, and after a few changes."""
+    count = max(200, round(20_000 * scale))
+    small = space(folder / "space", image=vit("vit_tiny_patch16_224", 32))
+    media = folder / "media"
+    media.mkdir()
+    for i in range(count):
+        photo(media / f"{i:05}", i, (64, 48))
+    words = [str(media), str(folder / "out"), "--space", str(small)]
+    first, _ = measured(words)
+    second, _ = measured(words)
+    for i in range(10):
+        photo(media / f"{i:05}", i + 1, (64, 48))
+    third, _ = measured(words)
+    return "\n".join(
+        [
+            "Running again",
+            "",
+            f"{count:,} JPEGs of 64 × 48, a ViT-Ti/16 at 32 px; seconds of the whole command.",
+            "",
+            "| run | seconds | share of the first |",
+            "|---|---:|---:|",
+            f"| the first | {first:.1f} | |",
+            f"| nothing to do | {second:.2f} | {second / first:.2%} |",
+            f"| 10 files changed | {third:.2f} | {third / first:.2%} |",
+        ]
+    )
+
+
+def memory(folder: Path, scale: float) -> str:
+    """Peak memory of the largest process by number of files and by length of a file."""
+    small = space(folder / "space", image=vit("vit_tiny_patch16_224", 32))
+    listening = space(folder / "listening", audio=listener())
+    lines = [
+        "Memory",
+        "",
+        "Peak resident memory of the largest process of a run, in MB.",
+        "",
+        "| source | MB |",
+        "|---|---:|",
+    ]
+    made = 0
+    media = folder / "media"
+    media.mkdir()
+    for count in (round(5_000 * scale), round(10_000 * scale), round(20_000 * scale)):
+        for i in range(made, count):
+            photo(media / f"{i:05}", i, (64, 48))
+        made = count
+        _, peak = measured([str(media), str(folder / f"out{count}"), "--space", str(small)])
+        lines.append(f"| {count:,} JPEGs of 64 × 48 | {peak:.0f} |")
+    for seconds, name in ((10, "a WAV of 10 s"), (3600, "a WAV of 1 h")):
+        place = folder / f"sound{seconds}"
+        place.mkdir()
+        noise = np.random.default_rng(0).normal(0, 0.1, seconds * RATE).astype(np.float32)
+        soundfile.write(place / "sound.wav", noise, RATE)
+        del noise
+        _, peak = measured([str(place), str(folder / f"heard{seconds}"), "--space", str(listening)])
+        lines.append(f"| {name} | {peak:.0f} |")
+    return "\n".join(lines)
+
+
+def write(folder: Path, scale: float) -> str:
+    """Rows a second into part files, on one core."""
+    pa.set_cpu_count(1)
+    rows = max(1000, round(25_000 * scale))
+    vectors = np.random.default_rng(0).normal(size=(rows, DIM)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    columns = {
+        "path": [f"folder/{i:07}.jpg" for i in range(rows)],
+        "modality": ["image"] * rows,
+        "segment_index": [None] * rows,
+        "start_s": [None] * rows,
+        "end_s": [None] * rows,
+        "size": list(range(rows)),
+        "mtime_ns": list(range(rows)),
+    }
+    schema = row_schema(Provenance("f" * 32, "space", DIM), {})
+    nothing = pa.table({"_": pa.nulls(rows)}).select([])
+    seconds = []
+    for number in range(7):
+        began = time.perf_counter()
+        table = rows_table(columns, vectors, nothing, schema)
+        write_part(folder, f"part-{number}.parquet", table, ERROR_SCHEMA.empty_table())
+        seconds.append(time.perf_counter() - began)
+    return "\n".join(
+        [
+            "Writing",
+            "",
+            f"Parts of {rows:,} rows of {DIM} floats, on one core, flushed to disk: "
+            f"{rows / statistics.median(seconds):,.0f} rows a second (median of 7).",
+        ]
+    )
+
+
+def measured(words: list[str]) -> tuple[float, float]:
+    """Return the seconds of ``mmembed embed WORDS``, and the peak MB of its largest process."""
+    began = time.perf_counter()
+    process = os.posix_spawn(
+        sys.executable, [sys.executable, "-m", "mmembed", "embed", *words], os.environ
+    )
+    _, status, usage = os.wait4(process, 0)
+    if status:
+        sys.exit(f"embed failed: {words}")
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def space(folder: Path, **encoders: torch.nn.Module) -> Path:
+    """Save a random space of some encoders."""
+    torch.manual_seed(0)
+    return Space(encoders, dim=DIM).eval().save(folder)
+
+
+def vit(name: str = "vit_small_patch16_224", size: int = 224) -> ImageEncoder:
+    """A ViT of usual size."""
+    arguments = {} if size == 224 else {"img_size": size}
+    return ImageEncoder(name, model_args=arguments, preprocess=ImagePreprocess(size=size))
+
+
+def listener() -> AudioEncoder:
+    """A ResNet-18 on 64 mels."""
+    return AudioEncoder("resnet18", preprocess=AudioPreprocess(sample_rate=RATE))
+
+
+def watcher() -> VideoEncoder:
+    """Eight frames a span through the ViT."""
+    return VideoEncoder(vit(), preprocess=VideoPreprocess(ImagePreprocess(size=224), frames=8))
+
+
+PHOTOS = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+
+
+def photo(path: Path, seed: int, size: tuple[int, int]) -> None:
+    """A part of a real photograph, scaled, as a JPEG."""
+    rng = np.random.default_rng(seed)
+    source = PHOTOS[seed % len(PHOTOS)]
+    wide = int(rng.integers(300, source.width))
+    high = min(wide * size[1] // size[0], source.height)
+    left, top = (
+        int(rng.integers(0, most + 1)) for most in (source.width - wide, source.height - high)
+    )
+    part = source.resize(size, Image.Resampling.BICUBIC, (left, top, left + wide, top + high))
+    part.save(path.with_suffix(".jpg"), quality=88)
+
+
+def sound(path: Path, seed: int, seconds: int = 10) -> None:
+    """Noise that swells, as 16-bit WAV."""
+    rng = np.random.default_rng(seed)
+    noise = np.cumsum(rng.normal(0, 0.01, seconds * RATE)) % 1 - 0.5
+    swell = np.abs(np.sin(np.arange(seconds * RATE) / RATE * rng.uniform(0.5, 3)))
+    soundfile.write(path.with_suffix(".wav"), noise * swell, RATE)
+
+
+def film(path: Path, seed: int, seconds: int = 10) -> None:
+    """A photograph that the camera moves over, as H.264."""
+    source = PHOTOS[seed % len(PHOTOS)].resize((960, 640))
+    with av.open(str(path.with_suffix(".mp4")), "w") as out:
+        stream = out.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for i in range(seconds * FPS):
+            left, top = round(160 + 160 * np.sin(i / 40 + seed)), i % 280
+            frame = av.VideoFrame.from_image(source.crop((left, top, left + 640, top + 360)))
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Where the time goes when a folder is embedded, and how near the run comes to the limit.
+
+Each step is measured alone on a sample of the user's own files: listing, decoding and
+transforming on one core, the model with all cores (or its device), writing. The limit is what a
+perfect overlap of all cores would give: one over the decode and transform time a file by the
+number of cores, plus the model's time a file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmembed.data.batching import Buckets, collate
+from mmembed.data.preprocess import Preprocess
+from mmembed.embedding.chunk import Chunk, FileRows
+from mmembed.embedding.engine import Engine
+from mmembed.embedding.folder import usable_device
+from mmembed.embedding.listing import File, list_source
+from mmembed.errors import ConfigError, ManifestError, MediaError
+from mmembed.media.pool import default_workers
+from mmembed.media.probe import probe
+from mmembed.space import Precision, Space, load_space
+from mmembed.store.schema import Provenance, row_schema
+from mmembed.store.writer import write_part
+
+STEPS = ("list", "decode", "transform", "model", "write")
+ADVICE = {
+    "list": "the file system answers slowly; embed from a local disk.",
+    "decode": "more cores or smaller files would help, a faster model would not.",
+    "transform": "more cores would help, a faster model would not.",
+    "model": "a GPU, --precision bf16 or a smaller model would help, more workers would not.",
+    "write": "the disk is slow; write to a local one.",
+}
+WARM_UP = 2
+
+
+@dataclass
+class BenchReport:
+    """What :func:`bench` measured.
+
+    Attributes:
+        found: files in the source.
+        measured: by modality, files of the sample that could be embedded.
+        failed: files of the sample that could not.
+        cores: processes that decode.
+        seconds: by step, seconds a file: decode and transform on one core.
+        run_seconds: seconds a file of a real run over the sample, without loading the model.
+    """
+
+    found: int
+    measured: Counter[str]
+    failed: int
+    cores: int
+    seconds: dict[str, float]
+    run_seconds: float = 0.0
+    shares: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shares = dict(self.seconds)
+        for step in ("decode", "transform"):
+            self.shares[step] /= self.cores
+
+    @property
+    def limit(self) -> float:
+        """Files a second that a perfect overlap of decoding and model would give."""
+        return 1 / max(
+            self.shares["decode"] + self.shares["transform"] + self.shares["model"], 1e-9
+        )
+
+    @property
+    def bottleneck(self) -> str:
+        """The step that takes the most of the machine."""
+        return max(STEPS, key=lambda step: self.shares[step])
+
+    def __str__(self) -> str:
+        """Return a table, the limit and the bottleneck."""
+        total = sum(self.shares.values())
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.measured.items()))
+        lines = [
+            f"{self.found:,} files found; measured on {kinds}; {self.failed:,} failed",
+            f"{'step':<10}{'ms a file':>10}{'share':>8}",
+        ]
+        for step in STEPS:
+            on = f"  on each of {self.cores} cores" if step in ("decode", "transform") else ""
+            share = self.shares[step] / total
+            lines.append(f"{step:<10}{1e3 * self.seconds[step]:>10.3f}{share:>8.0%}{on}")
+        run = 1 / max(self.run_seconds, 1e-9)
+        lines += [
+            f"limit of this machine: {self.limit:,.1f} files/s; "
+            f"embed: {run:,.1f} files/s ({run / self.limit:.0%})",
+            f"bottleneck: {self.bottleneck}: {ADVICE[self.bottleneck]}",
+        ]
+        return "\n".join(lines)
+
+
+def bench(
+    source: Path,
+    *,
+    space: Path,
+    files: int = 200,
+    precision: Precision = "fp32",
+    batch_size: int = 32,
+    workers: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> BenchReport:
+    """Measure where the time goes when a folder or manifest is embedded; nothing of it is kept.
+
+    Args:
+        source: a folder of media, or a manifest that names them.
+        space: folder of the space that embeds.
+        files: how many files to measure, drawn at random.
+        precision: as of ``embed``.
+        batch_size: as of ``embed``.
+        workers: as of ``embed``.
+        device: as of ``embed``.
+        seed: of the draw.
+
+    Raises:
+        ManifestError: no such source, or no file of the sample can be embedded.
+        SpaceError: no such space.
+        ConfigError: an option out of range.
+    """
+    workers = default_workers() if workers is None else workers
+    if min(files, batch_size) < 1 or workers < 0:
+        raise ConfigError("--files and --batch_size must be positive, --workers not negative")
+    source = Path(source)
+    listing = list_source(source, source / ".no-dataset")
+    began = time.perf_counter()
+    listed = [file for file in listing if not file.problem]
+    seconds = {"list": (time.perf_counter() - began) / max(len(listed), 1)}
+    chosen = np.random.default_rng(seed).permutation(len(listed))[:files]
+    sample = [listed[i] for i in sorted(chosen.tolist())]
+    model = load_space(space, usable_device(device))
+    cost, items = _decoded(sample, model.preprocess)
+    measured: Counter[str] = Counter(kind for kind, _ in items)
+    if not items:
+        raise ManifestError(f"{source}: none of {len(sample)} files can be embedded")
+    seconds |= {step: cost[step] / len(items) for step in ("decode", "transform")}
+    seconds["model"] = _model_seconds(model, items, precision, batch_size) / len(items)
+    seconds["write"] = _write_seconds(sample, items, model.dim, listing) / len(items)
+    report = BenchReport(len(listed), measured, len(sample) - len(items), max(workers, 1), seconds)
+    engine = Engine(model, model.preprocess, precision, batch_size, workers)
+    report.run_seconds = _run_seconds(engine, sample)
+    return report
+
+
+Items = list[tuple[str, list[np.ndarray]]]
+
+
+def _decoded(sample: list[File], preprocess: dict[str, Preprocess]) -> tuple[Counter[str], Items]:
+    """Return the seconds of decoding and transforming, and modality and values of each file."""
+    cost: Counter[str] = Counter()
+    items: Items = []
+    for file in sample:
+        try:
+            with _timed(cost, "decode"):
+                info = probe(file.location)
+                kind = file.modality or info.modality
+                if kind not in preprocess:
+                    continue
+                work = preprocess[kind]
+                media = [work.load(file.location, span) for span in work.spans(info)]
+            with _timed(cost, "transform"):
+                items.append((kind, [work(each) for each in media]))
+        except MediaError:
+            continue
+    return cost, items
+
+
+def _model_seconds(model: Space, items: Items, precision: Precision, batch_size: int) -> float:
+    """Return the seconds of all values through the model, in batches of one padded length."""
+    buckets: Buckets[None] = Buckets(batch_size)
+    batches = []
+    for kind, values in items:
+        for value in values:
+            length = None if kind == "image" else model.preprocess[kind].padded_length(len(value))
+            batches += buckets.add(None, (kind, length), value)
+    batches += buckets.flush()
+    best: list[float] = []
+    every = torch.get_num_threads()
+    for threads in {1, every} if model.device.type == "cpu" else {every}:
+        torch.set_num_threads(threads)
+        total = 0.0
+        for number, (bucket, batch) in enumerate([*batches[:WARM_UP], *batches]):
+            kind, length = bucket  # type: ignore[misc]
+            values, mask = collate([item for _, item in batch], length)
+            began = time.perf_counter()
+            model.embed_batch(kind, values, mask, precision)
+            total += (time.perf_counter() - began) * (number >= min(WARM_UP, len(batches)))
+        best.append(total)
+    torch.set_num_threads(every)
+    return min(best)
+
+
+def _run_seconds(engine: Engine, sample: list[File]) -> float:
+    """Return the seconds a file of a real run, from the first file decoded on: processes are up."""
+    began: list[tuple[float, int]] = []
+
+    def show(decoded: int) -> None:
+        if not began:
+            began.append((time.perf_counter(), decoded))
+
+    engine.run([Chunk(sample)], lambda _: None, show)
+    first, decoded = began[0]
+    return (time.perf_counter() - first) / max(len(sample) - decoded, 1)
+
+
+def _write_seconds(sample: list[File], items: Items, dim: int, listing: Any) -> float:
+    chunk = Chunk(sample[: len(items)])
+    vector = np.full(dim, dim**-0.5, np.float32)
+    for number, (kind, values) in enumerate(items):
+        places = range(len(values))
+        chunk.results[number] = FileRows(
+            dict.fromkeys(places, (kind, None)), dict.fromkeys(places, vector)
+        )
+    schema = row_schema(Provenance("", "", dim), listing.carried_types)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        write_part(Path(folder), chunk.name, chunk.rows(listing, schema, dim), chunk.errors())
+        return time.perf_counter() - began
+
+
+@contextmanager
+def _timed(cost: Counter[str], step: str) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        cost[step] += time.perf_counter() - began  # type: ignore[assignment]

@@ -1,0 +1,119 @@
+"""One run over a source: what is to do, doing it chunk by chunk, and the summary.
+
+The dataset itself says what is done: a file is, if a part or its errors name it with the same
+size and time. So an interrupted run goes on where it stopped, and a finished one has nothing left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from mmembed.embedding.binding import check_bound, writing
+from mmembed.embedding.chunk import Chunk, slices
+from mmembed.embedding.engine import Engine
+from mmembed.embedding.listing import Listing
+from mmembed.embedding.narrowing import Shard
+from mmembed.embedding.past import Index, Past, apply, compare, index
+from mmembed.embedding.progress import EmbedSummary, ProgressDisplay
+from mmembed.store.schema import Provenance
+from mmembed.store.writer import finish_compaction, remove_leftovers, write_part
+
+
+@dataclass
+class Job:
+    """The way of one source into one dataset.
+
+    Args:
+        out: the dataset.
+        listing: the files of the source (or of one shard of it).
+        provenance: what makes the dataset.
+        schema: of its parts.
+        shard: which share of the source ``listing`` is, if it is not all of it.
+        by_checksum: tell changed files by their content.
+        retry_errors: try the files again that have an error.
+
+    Attributes:
+        present: the files that the listing has now.
+    """
+
+    out: Path
+    listing: Listing
+    provenance: Provenance
+    schema: pa.Schema
+    shard: Shard | None = None
+    by_checksum: bool = False
+    retry_errors: bool = False
+    present: Index = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.present = index(self.listing, self.by_checksum)
+
+    def plan(self) -> EmbedSummary:
+        """Return what a run would do, and write nothing.
+
+        Raises:
+            StoreError: something else made the dataset.
+        """
+        check_bound(self.out, self.provenance)
+        summary = self._summary(self._compare())
+        summary.planned = True
+        return summary
+
+    def run(self, engine: Callable[[], Engine], chunk_files: int) -> EmbedSummary:
+        """Bring the dataset up to date with its source.
+
+        Args:
+            engine: called once, and only if there is something to embed.
+            chunk_files: files a part file.
+
+        Raises:
+            StoreError: something else made the dataset, another run is writing to it, or the
+                disk is full.
+        """
+        with writing(self.out, self.provenance, self.shard):
+            if self.shard is None:
+                finish_compaction(self.out)
+                remove_leftovers(self.out)
+            past = self._compare()
+            apply(self.out, self.listing, self.present, past, self.schema)
+            summary = self._summary(past)
+            if summary.to_do:
+                chunks: Iterator[Chunk] = map(Chunk, slices(self.listing, past.done, chunk_files))
+                working = engine()
+                with ProgressDisplay(summary) as display:
+                    working.run(chunks, lambda chunk: self._commit(chunk, summary), display.update)
+        return summary
+
+    def _compare(self) -> Past:
+        return compare(
+            self.out,
+            self.listing,
+            self.present,
+            retry_errors=self.retry_errors,
+            by_checksum=self.by_checksum,
+            owns=None if self.shard is None else self.shard.owns,
+        )
+
+    def _summary(self, past: Past) -> EmbedSummary:
+        return EmbedSummary(
+            self.out,
+            found=len(self.present),
+            kept=len(past.done),
+            kept_failed=past.failed,
+            removed=past.removed,
+            retried=past.retried,
+            hidden=self.listing.hidden,
+            repeated=self.listing.repeated,
+        )
+
+    def _commit(self, chunk: Chunk, summary: EmbedSummary) -> None:
+        rows, errors = chunk.rows(self.listing, self.schema, self.provenance.dim), chunk.errors()
+        write_part(self.out, chunk.name, rows, errors)
+        for _, problem in chunk.problems():
+            summary.add_error(problem.stage, problem.message)
+        summary.rows.update(rows["modality"].to_pylist())
+        summary.embedded += len(chunk.files) - len(errors)

@@ -1,0 +1,130 @@
+"""Merging the small parts of a dataset; no row changes, and none is there twice.
+
+The merged part is written whole, a note of what replaces what beside it, and only then are the
+small parts removed. If that is interrupted, the note tells readers of this package which parts
+count, and the next run finishes the work. Vectors are copied a row group at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmembed.errors import ConfigError, StoreError
+from mmembed.store.lock import locked
+from mmembed.store.table import check_same_space, part_files, read_provenance
+from mmembed.store.writer import (
+    ROW_GROUP_ROWS,
+    finish_compaction,
+    note_compaction,
+    parquet_options,
+    remove_leftovers,
+    write_parquet,
+    write_whole,
+)
+
+PART_ROWS = 250_000
+
+
+@dataclass(frozen=True)
+class CompactSummary:
+    """What :func:`compact` did.
+
+    Attributes:
+        out: the dataset.
+        before: number of parts that there were.
+        after: number of parts now.
+        rows: rows in merged parts.
+    """
+
+    out: Path
+    before: int
+    after: int
+    rows: int
+
+    def __str__(self) -> str:
+        """Return it in one line."""
+        return f"{self.out}: {self.before:,} parts became {self.after:,}; {self.rows:,} rows moved"
+
+
+def compact(out: Path, part_rows: int = PART_ROWS) -> CompactSummary:
+    """Merge the small parts of a dataset into larger ones.
+
+    Args:
+        out: the dataset.
+        part_rows: parts are merged until they have this many rows.
+
+    Raises:
+        StoreError: no dataset there, parts of different spaces, or another run is writing to it.
+        ConfigError: ``part_rows`` is not positive.
+    """
+    out = Path(out)
+    if part_rows < 1:
+        raise ConfigError(f"--part_rows {part_rows}: must be positive")
+    if not part_files(out) or out.is_file():
+        raise StoreError(f"{out}: no part-*.parquet in it. Run `mmembed embed` first.")
+    with locked(out):
+        finish_compaction(out)
+        remove_leftovers(out)
+        parts = part_files(out)
+        first = read_provenance(parts[0])
+        for part in parts:
+            check_same_space(first, str(parts[0]), read_provenance(part), str(part))
+        rows = after = 0
+        for group in _groups(parts, part_rows):
+            after += 1
+            if len(group) > 1:
+                rows += _merge(out, group)
+    return CompactSummary(out, len(parts), after, rows)
+
+
+def _groups(parts: Iterable[Path], part_rows: int) -> Iterator[list[Path]]:
+    """Yield parts that become one: of one schema, and not many more than ``part_rows`` rows."""
+    group: list[Path] = []
+    total, schema = 0, pa.schema([])
+    for part in parts:
+        found = pq.read_schema(part)
+        count = pq.read_metadata(part).num_rows
+        fits = total + count <= part_rows and found.equals(schema, check_metadata=True)
+        if group and not fits:
+            yield group
+            group, total = [], 0
+        group.append(part)
+        total, schema = total + count, found
+    if group:
+        yield group
+
+
+def _merge(out: Path, parts: list[Path]) -> int:
+    names = [part.name for part in parts]
+    digest = hashlib.blake2b("\n".join(names).encode(), digest_size=10).hexdigest()
+    merged = f"part-{digest}.parquet"
+    errors = [out / "_errors" / name for name in names if (out / "_errors" / name).exists()]
+    if errors:
+        tables = [pq.read_table(path) for path in errors]
+        table = pa.concat_tables(tables, promote_options="default")
+        write_whole(out / "_errors" / merged, lambda path: write_parquet(table, path))
+    note_compaction(out, merged, names)
+    write_whole(out / merged, lambda path: _copy(parts, path))
+    finish_compaction(out)
+    return int(pq.read_metadata(out / merged).num_rows)
+
+
+def _copy(parts: list[Path], target: Path) -> None:
+    schema = pq.read_schema(parts[0])
+    with pq.ParquetWriter(target, schema, **parquet_options(schema)) as writer:
+        held: list[pa.Table] = []
+        for part in parts:
+            file = pq.ParquetFile(part)
+            for number in range(file.num_row_groups):
+                held.append(file.read_row_group(number).cast(schema))
+                if sum(map(len, held)) >= ROW_GROUP_ROWS:
+                    writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)
+                    held = []
+        if held:
+            writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)

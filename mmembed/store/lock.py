@@ -1,0 +1,48 @@
+"""One run at a time writes to a dataset, or one a shard; the lock ends with its process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mmembed.errors import StoreError
+
+LOCK = ".lock"
+
+
+@contextmanager
+def locked(folder: Path, share: str = "") -> Iterator[None]:
+    """Keep other runs out of a dataset while inside.
+
+    Args:
+        folder: the dataset; it has to be there.
+        share: name of a share of the work; shares of other names may write at the same time. Empty
+            for all of it, which keeps all shares out.
+
+    Raises:
+        StoreError: another run is writing to it, or the folder can't be written to.
+    """
+    own = folder / (f"{LOCK}-{share}" if share else LOCK)
+    lock = _taken(own, folder)
+    try:
+        for other in [folder / LOCK] if share else sorted(folder.glob(f"{LOCK}-*")):
+            _taken(other, folder).release()
+        yield
+    finally:
+        lock.release()
+
+
+def _taken(path: Path, folder: Path) -> FileLock:
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StoreError(
+            f"{folder}: another run is writing to it. Wait for it, or name another folder."
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{folder}: can't be written to: {error.strerror}") from None
+    return lock

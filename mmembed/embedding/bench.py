@@ -181,7 +181,7 @@ def _decoded(sample: list[File], preprocess: dict[str, Preprocess]) -> tuple[Cou
 def _model_seconds(model: Space, items: Items, precision: Precision, batch_size: int) -> float:
     """Return the seconds of all values through the model, in batches of one padded length."""
     buckets: Buckets[None] = Buckets(batch_size)
-    batches = []
+    batches: list[tuple[Any, list[tuple[None, np.ndarray]]]] = []
     for kind, values in items:
         for value in values:
             length = None if kind == "image" else model.preprocess[kind].padded_length(len(value))
@@ -193,10 +193,10 @@ def _model_seconds(model: Space, items: Items, precision: Precision, batch_size:
         torch.set_num_threads(threads)
         total = 0.0
         for number, (bucket, batch) in enumerate([*batches[:WARM_UP], *batches]):
-            kind, length = bucket  # type: ignore[misc]
-            values, mask = collate([item for _, item in batch], length)
+            kind, length = bucket
+            collated, mask = collate([item for _, item in batch], length)
             began = time.perf_counter()
-            model.embed_batch(kind, values, mask, precision)
+            model.embed_batch(kind, collated, mask, precision)
             total += (time.perf_counter() - began) * (number >= min(WARM_UP, len(batches)))
         best.append(total)
     torch.set_num_threads(every)

@@ -10,9 +10,12 @@ from mmembed.options import call
 
 def run(words: list[str]) -> int:
     """Do the job that ``words`` name and print its summary."""
-    job, positional = {"embed": (embed, ("source", "out")), "bench": (bench, ("source",))}[words[0]]
+    name = [f"mmembed {words[0]}", *words[1:]]
     try:
-        print(call(job, [f"mmembed {words[0]}", *words[1:]], positional))
+        if words[0] == "bench":
+            print(call(bench, name, ("source",)))
+        else:
+            print(call(embed, name, ("source", "out")))
     except VerdictError as error:
         print(error.summary)
         raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from mmembed.media.sniff import Source, read_at
 
 STREAMED_BYTES = 0x7FFFF000  # WAV lengths from here on mean "written before the end was known"
@@ -20,7 +22,7 @@ def declared_pcm_seconds(source: Source, kind: str, sample_rate: int) -> float |
     """
     if kind not in ("wav", "aiff"):
         return None
-    order = "little" if kind == "wav" else "big"
+    order: Literal["little", "big"] = "little" if kind == "wav" else "big"
     offset, bytes_a_second = 12, 0
     while len(head := read_at(source, offset, 24, stage="decode")) >= 8:
         size = int.from_bytes(head[4:8], order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import re
@@ -23,6 +24,7 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
     Args:
         function: its signature makes the options, its docstring the help. Options may be written
             with hyphens or underscores; one that is true or false is switched on by its name.
+            A parameter that is a dataclass gives an option for each of its fields.
         words: the command's name (``mmembed embed``), then its arguments.
         positional: parameters that are given without ``--name``, in order; one with a default may
             be left out.
@@ -39,7 +41,13 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
         default = inspect.signature(function).parameters[name].default
         optional = {} if default is inspect.Parameter.empty else {"nargs": "?", "default": default}
         parser.add_argument(name, type=hints[name], help=said.get(name, ""), **optional)
-    parser.add_function_arguments(function, skip=set(positional), as_positional=False)
+    hints.pop("return", None)
+    groups: dict[str, Any] = {n: k for n, k in hints.items() if dataclasses.is_dataclass(k)}
+    skipped: set[str | int] = {*positional, *groups}
+    parser.add_function_arguments(function, skip=skipped, as_positional=False)
+    for group in groups.values():
+        parser.add_class_arguments(group)
+        hints |= get_type_hints(group)
     try:
         flags = {f"--{name}" for name, kind in hints.items() if kind is bool}
         given = parser.parse_args(_switched([_underscored(word) for word in words[1:]], flags))
@@ -47,7 +55,11 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
         raise
     except Exception as error:
         raise explain(error, option_names(parser)) from None
-    return function(**parser.instantiate(given).as_dict())
+    options = parser.instantiate(given).as_dict()
+    for name, group in groups.items():
+        fields = [field.name for field in dataclasses.fields(group)]
+        options[name] = group(**{field: options.pop(field) for field in fields})
+    return function(**options)
 
 
 def seconds(option: str, value: str | float) -> float:

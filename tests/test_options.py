@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +58,35 @@ def test_what_is_true_or_false_is_switched_on_by_its_name() -> None:
     assert given("a") == ("a", False, True)
     assert given("--dry-run", "a") == given("a", "--dry-run") == ("a", True, True)
     assert given("a", "--dry_run=true", "--strict", "false") == ("a", True, False)
+
+
+@dataclass
+class Limits:
+    """What it may take.
+
+    Args:
+        timeout: how long.
+        strict: whether to fail.
+    """
+
+    timeout: int = 60
+    strict: bool = False
+
+
+def test_the_fields_of_a_dataclass_are_options(capsys: pytest.CaptureFixture) -> None:
+    def run(source: Path, limits: Limits, *, weight: int = 1) -> tuple:
+        return str(source), limits, weight
+
+    def given(*words: str) -> tuple:
+        return call(run, ["run", *words], ("source",))
+
+    assert given("a") == ("a", Limits(), 1)
+    assert given("a", "--timeout", "5", "--strict", "--weight=2") == ("a", Limits(5, True), 2)
+    with pytest.raises(ConfigError, match="did you mean timeout"):
+        given("a", "--timeotu", "5")
+    with pytest.raises(SystemExit):
+        given("--help")
+    assert "how long" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmembed.embedding.bench import bench
-from mmembed.embedding.folder import embed
+from mmembed.embedding.folder import embed_as
 from mmembed.errors import VerdictError
 from mmembed.options import call
 
@@ -15,7 +15,7 @@ def run(words: list[str]) -> int:
         if words[0] == "bench":
             print(call(bench, name, ("source",)))
         else:
-            print(call(embed, name, ("source", "out")))
+            print(call(embed_as, name, ("source", "out")))
     except VerdictError as error:
         print(error.summary)
         raise

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from mmembed.data.batching import Buckets, collate
-from mmembed.data.decode import MAX_PIXELS, MAX_SECONDS, Decoder, Piece, Problem
+from mmembed.data.decode import Decoder, Piece, Problem
 from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
 from mmembed.embedding.feed import Pool, answers
+from mmembed.embedding.settings import Limits
 from mmembed.embedding.sizes import BatchSizes
 from mmembed.embedding.threads import ThreadChoice
 from mmembed.media.pool import GuardedPool
@@ -29,23 +30,6 @@ from mmembed.space import Precision, Space
 NICENESS = 10
 LEAST_ITEMS = 16  # smaller batches do not tell how many threads are best
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What decoding one file may take before it counts as broken.
-
-    Args:
-        timeout_seconds: longest time for a file, or for some small ones.
-        pixels: most pixels of a picture or a frame.
-        duration_seconds: longest sound or video.
-        memory_mb: most memory of a decode process, in MiB (on Linux).
-    """
-
-    timeout_seconds: float = 60.0
-    pixels: int = MAX_PIXELS
-    duration_seconds: float = MAX_SECONDS
-    memory_mb: int = 4096
 
 
 @dataclass
@@ -68,7 +52,7 @@ class Engine:
     precision: Precision = "fp32"
     batch_size: int | None = None
     workers: int = 0
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     allow_truncated: bool = False
     with_sound: bool = False
 
@@ -122,7 +106,7 @@ class Engine:
         limits = self.limits
         decoder: Callable[[Any], list[Piece | Problem]] = Decoder(
             dict(self.preprocess),
-            max_pixels=limits.pixels,
+            max_pixels=limits.max_pixels,
             max_seconds=limits.duration_seconds,
             allow_truncated=self.allow_truncated,
             with_sound=self.with_sound,

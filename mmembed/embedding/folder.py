@@ -11,45 +11,19 @@ from typing import Any
 
 import torch
 
-from mmembed.data.decode import MAX_PIXELS
 from mmembed.data.preprocess import AudioPreprocess, Preprocess, VideoPreprocess
-from mmembed.embedding.engine import Engine, Limits
+from mmembed.embedding.engine import Engine
 from mmembed.embedding.job import Job
 from mmembed.embedding.listing import Listing, list_source
 from mmembed.embedding.narrowing import ChecksumListing, Shard, ShardListing
 from mmembed.embedding.progress import EmbedSummary
+from mmembed.embedding.settings import Limits, Machine, Pass, RowOptions, grouped
 from mmembed.errors import ConfigError, ManifestError, VerdictError
-from mmembed.media.pool import default_workers
-from mmembed.options import seconds
-from mmembed.space import Precision, Space, load_space, read_card
-from mmembed.store.schema import Provenance, VectorType, row_schema
+from mmembed.space import Space, load_space, read_card
+from mmembed.store.schema import Provenance, row_schema
 
 
-def embed(
-    source: Path,
-    out: Path,
-    *,
-    space: Path,
-    precision: Precision = "fp32",
-    segment: str | float | None = None,
-    hop: str | float | None = None,
-    with_sound: bool = False,
-    allow_truncated: bool = False,
-    vector_type: VectorType = "float32",
-    checksum: bool = False,
-    shard: str | None = None,
-    dry_run: bool = False,
-    retry_errors: bool = False,
-    strict: bool = False,
-    timeout: str | float = "60s",
-    max_pixels: int = MAX_PIXELS,
-    max_duration: str | float = "24h",
-    memory_mb: int = 4096,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    device: str = "auto",
-    chunk_files: int = 512,
-) -> EmbedSummary:
+def embed(source: Path, out: Path, *, space: Path, **options: Any) -> EmbedSummary:
     """Embed every image, sound and video of a folder or manifest into a Parquet dataset.
 
     Files that are in ``out`` already, with the same size and time, are left alone; the rows of
@@ -59,85 +33,75 @@ def embed(
         source: a folder of media, or a manifest (Parquet, CSV, JSONL) that names them.
         out: the dataset; made if need be, continued if it is there.
         space: folder of the space that embeds.
-        precision: ``fp32``, or ``bf16`` through autocast.
-        segment: length of the spans that sounds and videos are cut into (``10s``, ``500ms``,
-            ``1.5min``); None takes the space's own.
-        hop: distance between the starts of two spans; None for ``segment``, if that is given,
-            else the space's own.
-        with_sound: embed the sound track of a video too, as audio rows of the same path.
-        allow_truncated: take what there is of a sound or video that stops early, and say so in
-            the column ``truncated``; it is an error otherwise.
-        vector_type: ``float32``, ``float16``, or ``list`` for readers without fixed-size lists.
-        checksum: tell changed files by a hash of their content, kept in the column ``checksum``,
-            rather than by their time; every file is read in every run.
-        shard: ``i/n``, the i-th of n shares of the source; all n may write to one dataset at once.
-        dry_run: only say what would be done.
-        retry_errors: try the files again that have an error.
-        strict: fail, after all is written, if any file of the dataset has an error.
-        timeout: longest time for decoding one file.
-        max_pixels: most pixels of a picture or of a video's frame.
-        max_duration: longest sound or video.
-        memory_mb: most memory of a decode process, in MiB.
-        batch_size: items a forward pass; None finds out what is fastest.
-        workers: decode processes; 0 decodes in the main process; None takes one a core.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
-        chunk_files: files a part file.
+        options: any field of :class:`~mmembed.embedding.settings.RowOptions`,
+            :class:`~mmembed.embedding.settings.Limits`,
+            :class:`~mmembed.embedding.settings.Machine` and
+            :class:`~mmembed.embedding.settings.Pass`, such as ``workers=4``.
 
     Raises:
         ManifestError: no such source, or nothing in it.
         SpaceError: no such space.
         StoreError: ``out`` was made by another space, from another source or with other settings,
             or another run is writing to it.
-        ConfigError: an option out of range.
+        ConfigError: no such option, or one out of range.
         VerdictError: ``strict``, and there are errors.
+    """
+    return embed_as(source, out, space=space, **grouped(options))
+
+
+def embed_as(
+    source: Path,
+    out: Path,
+    *,
+    space: Path,
+    rows: RowOptions,
+    limits: Limits,
+    machine: Machine,
+    this: Pass,
+) -> EmbedSummary:
+    """Embed every image, sound and video of a folder or manifest into a Parquet dataset.
+
+    Args:
+        source: a folder of media, or a manifest (Parquet, CSV, JSONL) that names them.
+        out: the dataset; made if need be, continued if it is there.
+        space: folder of the space that embeds.
+        rows: what the rows are.
+        limits: what a file may take.
+        machine: what of the machine is used.
+        this: what this run is to do.
     """
     started = time.monotonic()
     source, out = Path(source), Path(out)
-    workers = default_workers() if workers is None else workers
-    sizes = (1 if batch_size is None else batch_size, chunk_files, max_pixels, memory_mb)
-    if min(sizes) < 1 or workers < 0:
-        raise ConfigError(
-            "--batch_size, --chunk_files, --max_pixels and --memory_mb must be positive, "
-            "--workers not negative"
-        )
-    longest = seconds("--max_duration", max_duration)
-    limits = Limits(seconds("--timeout", timeout), max_pixels, longest, memory_mb)
-    segment_seconds = None if segment is None else seconds("--segment", segment)
-    hop_seconds = segment_seconds if hop is None else seconds("--hop", hop)
-    share = None if shard is None else Shard.parse(shard)
+    share = None if this.shard is None else Shard.parse(this.shard)
     card = read_card(space)
-    listing = _listing(source, out, share, checksum)
-    if with_sound and (listing.by_modality or "audio" not in card["encoders"]):
+    listing = _listing(source, out, share, rows.checksum)
+    if rows.with_sound and (listing.by_modality or "audio" not in card["encoders"]):
         raise ConfigError(_no_sound(listing, card["name"]))
-    settings = {
-        "precision": precision,
-        "vector_type": vector_type,
-        "segment_seconds": segment_seconds,
-        "hop_seconds": hop_seconds,
-        "with_sound": with_sound or None,
-        "allow_truncated": allow_truncated or None,
-        "checksum": checksum or None,
-    }
-    provenance = Provenance(
-        card["fingerprint"], card["name"], card["dim"], os.path.abspath(listing.root), settings
-    )
-    schema = row_schema(provenance, listing.carried_types, vector_type)
-    job = Job(out, listing, provenance, schema, share, checksum, retry_errors)
+    root = os.path.abspath(listing.root)
+    provenance = Provenance(card["fingerprint"], card["name"], card["dim"], root, rows.bound())
+    schema = row_schema(provenance, listing.carried_types, rows.vector_type)
+    job = Job(out, listing, provenance, schema, share, rows.checksum, this.retry_errors)
     if len(job.present) == 0 and share is None:
         raise ManifestError(f"{source}: no files in it")
-    if dry_run:
+    if this.dry_run:
         return job.plan()
 
     def engine() -> Engine:
-        model = load_space(space, usable_device(device))
-        preprocess = _segmented(model, segment_seconds, hop_seconds)
+        model = load_space(space, usable_device(machine.device))
         return Engine(
-            model, preprocess, precision, batch_size, workers, limits, allow_truncated, with_sound
+            model,
+            _segmented(model, rows.segment_seconds, rows.hop_seconds),
+            rows.precision,
+            machine.batch_size,
+            machine.decode_workers,
+            limits,
+            rows.allow_truncated,
+            rows.with_sound,
         )
 
-    summary = job.run(engine, chunk_files)
+    summary = job.run(engine, this.chunk_files)
     summary.seconds = time.monotonic() - started
-    if strict and summary.all_failed:
+    if this.strict and summary.all_failed:
         message = f"--strict: {summary.all_failed:,} files have an error, see {out / '_errors'}"
         raise VerdictError(message, summary)
     return summary

@@ -255,11 +255,14 @@ def test_labels_stay_as_the_manifest_says_them_without_embedding_again(
 
 def test_wrong_options_are_named(tiny_space_folder: Path, library: Path, tmp_path: Path) -> None:
     for option in ({"batch_size": 0}, {"workers": -1}, {"memory_mb": 0}, {"max_pixels": 0}):
-        with pytest.raises(ConfigError, match="--memory_mb must be positive, --workers not"):
+        ((name, value),) = option.items()
+        with pytest.raises(ConfigError, match=f"--{name} {value}: must be at least [01]"):
             embed(library, tmp_path / "out", space=tiny_space_folder, **option)
     for name in ("timeout", "segment", "hop", "max_duration"):
         with pytest.raises(ConfigError, match=rf"--{name} 0s: give a duration, such as 10s"):
             embed(library, tmp_path / "out", space=tiny_space_folder, **{name: "0s"})
+    with pytest.raises(ConfigError, match="unknown option workesr"):
+        embed(library, tmp_path / "out", space=tiny_space_folder, workesr=3)
     with pytest.raises(ConfigError, match="--device cuda:99: "):
         embed(library, tmp_path / "out", space=tiny_space_folder, device="cuda:99")
     (tmp_path / "hollow").mkdir()

@@ -1,0 +1,177 @@
+"""What a user can ask of an embedding run, in four groups; their fields are the options."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from mmembed.data.decode import MAX_PIXELS
+from mmembed.errors import ConfigError
+from mmembed.media.pool import default_workers
+from mmembed.options import seconds
+from mmembed.space import Precision
+from mmembed.store.schema import VectorType
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """What the rows of a dataset are; a dataset belongs to one choice of these.
+
+    Args:
+        precision: ``fp32``, or ``bf16`` through autocast.
+        segment: length of the spans that sounds and videos are cut into (``10s``, ``500ms``,
+            ``1.5min``); None takes the space's own.
+        hop: distance between the starts of two spans; None for ``segment``, if that is given,
+            else the space's own.
+        with_sound: embed the sound track of a video too, as audio rows of the same path.
+        allow_truncated: take what there is of a sound or video that stops early, and say so in
+            the column ``truncated``; it is an error otherwise.
+        vector_type: ``float32``, ``float16``, or ``list`` for readers without fixed-size lists.
+        checksum: tell changed files by a hash of their content, kept in the column ``checksum``,
+            rather than by their time; every file is read in every run.
+
+    Raises:
+        ConfigError: not a duration.
+    """
+
+    precision: Precision = "fp32"
+    segment: str | float | None = None
+    hop: str | float | None = None
+    with_sound: bool = False
+    allow_truncated: bool = False
+    vector_type: VectorType = "float32"
+    checksum: bool = False
+
+    def __post_init__(self) -> None:
+        self.bound()
+
+    @property
+    def segment_seconds(self) -> float | None:
+        """``segment`` in seconds."""
+        return None if self.segment is None else seconds("--segment", self.segment)
+
+    @property
+    def hop_seconds(self) -> float | None:
+        """``hop`` in seconds."""
+        return self.segment_seconds if self.hop is None else seconds("--hop", self.hop)
+
+    def bound(self) -> dict[str, str | float | None]:
+        """Return what a dataset is bound to; None stands for what was not asked for."""
+        return {
+            "precision": self.precision,
+            "vector_type": self.vector_type,
+            "segment_seconds": self.segment_seconds,
+            "hop_seconds": self.hop_seconds,
+            "with_sound": self.with_sound or None,
+            "allow_truncated": self.allow_truncated or None,
+            "checksum": self.checksum or None,
+        }
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What decoding one file may take before it counts as broken.
+
+    Args:
+        timeout: longest time for a file, or for some small ones.
+        max_pixels: most pixels of a picture or of a video's frame.
+        max_duration: longest sound or video.
+        memory_mb: most memory of a decode process, in MiB (on Linux).
+
+    Raises:
+        ConfigError: out of range.
+    """
+
+    timeout: str | float = "60s"
+    max_pixels: int = MAX_PIXELS
+    max_duration: str | float = "24h"
+    memory_mb: int = 4096
+
+    def __post_init__(self) -> None:
+        _at_least(1, max_pixels=self.max_pixels, memory_mb=self.memory_mb)
+        _ = self.timeout_seconds, self.duration_seconds
+
+    @property
+    def timeout_seconds(self) -> float:
+        """``timeout`` in seconds."""
+        return seconds("--timeout", self.timeout)
+
+    @property
+    def duration_seconds(self) -> float:
+        """``max_duration`` in seconds."""
+        return seconds("--max_duration", self.max_duration)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What of the machine is used.
+
+    Args:
+        batch_size: items a forward pass; None finds out what is fastest.
+        workers: decode processes; 0 decodes in the main process; None takes one a core.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
+
+    Raises:
+        ConfigError: out of range.
+    """
+
+    batch_size: int | None = None
+    workers: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _at_least(1, batch_size=self.batch_size)
+        _at_least(0, workers=self.workers)
+
+    @property
+    def decode_workers(self) -> int:
+        """Number of decode processes."""
+        return default_workers() if self.workers is None else self.workers
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What this run is to do.
+
+    Args:
+        shard: ``i/n``, the i-th of n shares of the source; all n may write to one dataset at once.
+        dry_run: only say what would be done.
+        retry_errors: try the files again that have an error.
+        strict: fail, after all is written, if any file of the dataset has an error.
+        chunk_files: files a part file.
+
+    Raises:
+        ConfigError: out of range.
+    """
+
+    shard: str | None = None
+    dry_run: bool = False
+    retry_errors: bool = False
+    strict: bool = False
+    chunk_files: int = 512
+
+    def __post_init__(self) -> None:
+        _at_least(1, chunk_files=self.chunk_files)
+
+
+def grouped(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options by name as the groups that ``embed`` takes.
+
+    Raises:
+        ConfigError: no group has an option of that name, or it is out of range.
+    """
+    groups = {"rows": RowOptions, "limits": Limits, "machine": Machine, "this": Pass}
+    left, made = dict(options), {}
+    for name, group in groups.items():
+        fields = [field.name for field in dataclasses.fields(group)]
+        made[name] = group(**{field: left.pop(field) for field in fields if field in left})
+    if left:
+        raise ConfigError(f"unknown option {', '.join(left)}")
+    return made
+
+
+def _at_least(least: int, **options: int | None) -> None:
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise ConfigError(f"--{name} {value}: must be at least {least}")

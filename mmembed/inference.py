@@ -190,8 +190,7 @@ def _preprocess(space: Space, kind: str) -> Preprocess:
 
 def _item(kind: str, preprocess: Preprocess, media: Any) -> tuple[str, int | None, np.ndarray]:
     values = preprocess(media)
-    length = None if kind == "image" else preprocess.padded_length(len(values))
-    return kind, length, values
+    return kind, preprocess.bucket(values), values
 
 
 def _in_memory(given: Any) -> tuple[str, Any]:

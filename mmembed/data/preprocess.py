@@ -57,6 +57,10 @@ class Preprocess(ABC):
         """Return the length that ``length`` is padded to: a function of the item alone."""
         return length
 
+    def bucket(self, values: np.ndarray) -> int | None:
+        """Return the padded length of an item; None for pictures, which all have one shape."""
+        return None if self.modality == "image" else self.padded_length(len(values))
+
     def spans(self, info: MediaInfo) -> list[Span | None]:
         """Return where a file is cut; ``[None]`` for one that is taken whole."""
         return [None]

@@ -184,8 +184,7 @@ def _model_seconds(model: Space, items: Items, precision: Precision, batch_size:
     batches: list[tuple[Any, list[tuple[None, np.ndarray]]]] = []
     for kind, values in items:
         for value in values:
-            length = None if kind == "image" else model.preprocess[kind].padded_length(len(value))
-            batches += buckets.add(None, (kind, length), value)
+            batches += buckets.add(None, (kind, model.preprocess[kind].bucket(value)), value)
     batches += buckets.flush()
     best: list[float] = []
     every = torch.get_num_threads()

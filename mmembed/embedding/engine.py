@@ -132,9 +132,8 @@ class Engine:
         ):
             if isinstance(result, FileRows):
                 result.spans[place] = piece.modality, span
-            still = piece.modality == "image"
-            length = None if still else preprocess.padded_length(len(values))
-            for bucket, batch in buckets.add((number, place), (piece.modality, length), values):
+            kind = piece.modality, preprocess.bucket(values)
+            for bucket, batch in buckets.add((number, place), kind, values):
                 self._embed(chunk, bucket, batch)
 
     def _embed(self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]) -> None:

@@ -20,7 +20,7 @@ from mmembed.embedding.narrowing import Shard
 from mmembed.embedding.past import Index, Past, apply, compare, index
 from mmembed.embedding.progress import EmbedSummary, ProgressDisplay
 from mmembed.store.schema import Provenance
-from mmembed.store.writer import finish_compaction, remove_leftovers, write_part
+from mmembed.store.writer import remove_leftovers, write_part
 
 
 @dataclass
@@ -76,7 +76,6 @@ class Job:
         """
         with writing(self.out, self.provenance, self.shard):
             if self.shard is None:
-                finish_compaction(self.out)
                 remove_leftovers(self.out)
             past = self._compare()
             apply(self.out, self.listing, self.present, past, self.schema)

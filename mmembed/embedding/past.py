@@ -149,11 +149,9 @@ def compare(
 def apply(out: Path, listing: Listing, present: Index, past: Past, schema: pa.Schema) -> None:
     """Write the parts of ``past.changes`` again, each whole or not at all."""
     for change in past.changes:
-        beside = out / "_errors" / change.part.name
         kept = pa.array(change.rows)
         rows = pq.read_table(change.part, partitioning=None).filter(kept)
-        errors = pq.read_table(beside) if beside.exists() else ERROR_SCHEMA.empty_table()
-        errors = errors.filter(pa.array(change.errors))
+        errors = _errors_of(change.part).filter(pa.array(change.errors))
         if len(rows) or len(errors):
             now = _now(change.keys[change.rows], listing, present)
             arrays = [
@@ -168,11 +166,10 @@ def apply(out: Path, listing: Listing, present: Index, past: Past, schema: pa.Sc
 
 def _read(part: Path) -> tuple[pa.Table, pa.Table]:
     """Return the rows of a part without their vectors, and its errors."""
-    beside = part.parent / "_errors" / part.name
     try:
         cheap = [name for name in pq.read_schema(part).names if name != "embedding"]
         rows = pq.read_table(part, partitioning=None, columns=cheap)
-        errors = pq.read_table(beside) if beside.exists() else ERROR_SCHEMA.empty_table()
+        errors = _errors_of(part)
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise StoreError(
@@ -180,6 +177,11 @@ def _read(part: Path) -> tuple[pa.Table, pa.Table]:
             "embedded anew."
         ) from None
     return rows, errors
+
+
+def _errors_of(part: Path) -> pa.Table:
+    beside = part.parent / "_errors" / part.name
+    return pq.read_table(beside) if beside.exists() else ERROR_SCHEMA.empty_table()
 
 
 def _now(keys: np.ndarray, listing: Listing, present: Index) -> pa.Table:

@@ -7,7 +7,6 @@ tasks that can be sent to a process, a bounded number of them at a time.
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import sys
@@ -182,7 +181,8 @@ def _limit_process(niceness: int, memory_bytes: int | None) -> None:
     if niceness and hasattr(os, "nice"):
         os.nice(niceness)
     if memory_bytes is not None and sys.platform == "linux":
-        resource = importlib.import_module("resource")
+        import resource
+
         most = _memory_now() + memory_bytes
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 

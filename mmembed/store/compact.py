@@ -69,7 +69,6 @@ def compact(out: Path, part_rows: int = PART_ROWS) -> CompactSummary:
     if not part_files(out) or out.is_file():
         raise StoreError(f"{out}: no part-*.parquet in it. Run `mmembed embed` first.")
     with locked(out):
-        finish_compaction(out)
         remove_leftovers(out)
         parts = part_files(out)
         first = read_provenance(parts[0])

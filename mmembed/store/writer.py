@@ -85,7 +85,11 @@ def remove_part(folder: Path, name: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a run that was killed left: half-written files, errors without their part."""
+    """Remove what a run that was killed left: half-written files, errors without their part.
+
+    A compaction that was interrupted is finished.
+    """
+    finish_compaction(folder)
     for path in [*folder.glob(f".*{PARTIAL}"), *folder.glob(f"_errors/.*{PARTIAL}")]:
         path.unlink(missing_ok=True)
     for path in folder.glob("_errors/part-*.parquet"):

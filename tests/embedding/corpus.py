@@ -153,7 +153,7 @@ def make_corpus(folder: Path) -> tuple[set[str], set[str]]:
     put("short/none.wav", wave(np.zeros(0)))
     put("short/one.wav", wave(np.full(1, 0.5)), True)
     put("short/none.flac", whole["flac"][:42])
-    put("short/still.mp4", _without(whole["mp4"], "video"))
+    put("short/still.mp4", _without_frames())
     put("short/mute.mp4", whole["mp4"], True)
     put("short/index.avi", whole["avi"][: whole["avi"].rindex(b"idx1")], True)
     put("short/index.mp4", whole["mp4"].replace(b"stco", b"xtco"))
@@ -173,8 +173,8 @@ def make_corpus(folder: Path) -> tuple[set[str], set[str]]:
     return found | {"short/circle"}, good
 
 
-def _without(data: bytes, kind: str) -> bytes:
-    """An MP4 whose track of ``kind`` has no samples."""
+def _without_frames() -> bytes:
+    """An MP4 whose track of pictures has no samples."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as out:
         stream = out.add_stream("libx264", rate=10)

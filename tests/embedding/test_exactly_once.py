@@ -59,6 +59,11 @@ def start(crowd: Path, out: Path, space: Path, **how: object) -> subprocess.Pope
     )
 
 
+def wait_for_parts(process: subprocess.Popen[bytes], out: Path, count: int = 1) -> None:
+    while process.poll() is None and len(list(out.glob("part-*.parquet"))) < count:
+        time.sleep(0.002)
+
+
 def ids_of(parts: list[Path]) -> list[str]:
     return [i for part in parts for i in pq.read_table(part, columns=["id"])["id"].to_pylist()]
 
@@ -82,8 +87,7 @@ def test_killed_twenty_times_and_run_again_every_file_is_there_once(
         process = start(crowd, out, tiny_space_folder)
         # one time in three before anything is written, else shortly after a part
         wanted = parts_before + (0 if rng.random() < 1 / 3 else int(rng.integers(1, 3)))
-        while process.poll() is None and len(list(out.glob("part-*.parquet"))) < wanted:
-            time.sleep(0.002)
+        wait_for_parts(process, out, wanted)
         time.sleep(float(rng.random()) * 0.06)
         if process.poll() is not None:  # a fast machine was done: begin again
             assert process.wait() == 0, process.communicate()[1].decode()
@@ -106,8 +110,7 @@ def test_ctrl_c_says_what_is_safe_and_the_next_run_goes_on(
 ) -> None:
     out = tmp_path / "out"
     process = start(crowd, out, tiny_space_folder)
-    while process.poll() is None and not list(out.glob("part-*.parquet")):
-        time.sleep(0.002)
+    wait_for_parts(process, out)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
@@ -123,7 +126,6 @@ def test_a_full_disk_is_one_line_and_costs_no_finished_work(
     crowd: Path, undisturbed: Path, tiny_space_folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    embed(crowd / "clips", tmp_path / "small", space=tiny_space_folder, workers=0)
     room = min(p.stat().st_size for p in undisturbed.glob("part-*.parquet")) // 8
 
     def fill() -> None:  # the kernel refuses to let any file grow beyond this
@@ -147,8 +149,7 @@ def test_a_second_run_at_the_same_time_is_refused_in_one_line(
 ) -> None:
     out = tmp_path / "out"
     first = start(crowd, out, tiny_space_folder)
-    while first.poll() is None and not list(out.glob("part-*.parquet")):
-        time.sleep(0.002)
+    wait_for_parts(first, out)
     os.kill(first.pid, signal.SIGSTOP)
     try:
         second = start(crowd, out, tiny_space_folder)

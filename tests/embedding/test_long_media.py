@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import av
@@ -123,7 +122,6 @@ def shortened(folder: Path) -> Path:
     coded = sound("flac", "flac", 5.0)
     (folder / "half.flac").write_bytes(coded[: len(coded) // 2])
     write_film(folder / "film.mp4", 5.0, 5.0)
-    moved = io.BytesIO()
     with av.open(str(folder / "film.mp4")) as film:
         options = {"movflags": "faststart"}
         with av.open(str(folder / "half.mp4"), "w", format="mp4", options=options) as out:
@@ -132,8 +130,8 @@ def shortened(folder: Path) -> Path:
                 if packet.dts is not None:
                     packet.stream = streams[packet.stream.index]
                     out.mux(packet)
-    moved.write((folder / "half.mp4").read_bytes())
-    (folder / "half.mp4").write_bytes(moved.getvalue()[: len(moved.getvalue()) * 6 // 10])
+    moved = (folder / "half.mp4").read_bytes()
+    (folder / "half.mp4").write_bytes(moved[: len(moved) * 6 // 10])
     return folder
 
 

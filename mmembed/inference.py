@@ -23,7 +23,8 @@ from mmembed.media.probe import MediaInfo, probe
 from mmembed.media.video import Clip
 
 if TYPE_CHECKING:
-    from mmembed.space import Precision, Space
+    from mmembed.card import Precision
+    from mmembed.space import Space
 
 
 def encode(

@@ -13,19 +13,17 @@ import os
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mmembed.card import FORMAT, Precision, read_card
 from mmembed.encoders.base import Encoder, build, describe
 from mmembed.errors import ConfigError, SpaceError
 from mmembed.modality import MODALITIES
-
-FORMAT = 1
-Precision = Literal["fp32", "bf16"]
 
 
 class Projection(nn.Module):
@@ -186,30 +184,6 @@ class Space(nn.Module):
         partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
         os.replace(partial, folder / "space.json")
         return folder
-
-
-def read_card(folder: str | Path) -> dict[str, Any]:
-    """Return what ``space.json`` in ``folder`` says, without loading any weights.
-
-    Raises:
-        SpaceError: no such folder, no ``space.json`` in it, or one of another format.
-    """
-    path = Path(folder) / "space.json"
-    if not Path(folder).is_dir():
-        raise SpaceError(f"{folder}: no such space (a folder with space.json is needed)")
-    try:
-        card = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise SpaceError(f"{folder}: not a space, it has no space.json") from None
-    except (ValueError, OSError) as error:
-        raise SpaceError(f"{path}: can't be read: {error}") from None
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        found = card.get("format") if isinstance(card, dict) else None
-        raise SpaceError(
-            f"{path}: format {found} is not the format {FORMAT} that mmembed "
-            f"{version('mmembed')} reads. Load it with the version that wrote it, or train anew."
-        )
-    return card
 
 
 def load_space(folder: str | Path, device: str | torch.device = "cpu") -> Space:

@@ -12,9 +12,10 @@ import soundfile
 import torch
 from PIL import Image
 
+from mmembed.card import read_card
 from mmembed.encoders import ImageEncoder
 from mmembed.errors import ConfigError, MediaError, SpaceError
-from mmembed.space import Projection, Space, load_space, read_card
+from mmembed.space import Projection, Space, load_space
 from tests.conftest import tiny_encoders
 
 

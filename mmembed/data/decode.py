@@ -8,83 +8,25 @@ process it runs in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from mmembed.data.answer import MAX_PIXELS, MAX_SECONDS, SEND_BYTES, Piece, Problem, Request
 from mmembed.data.preprocess import Preprocess
 from mmembed.errors import MediaError, Stage, TruncatedError
 from mmembed.media.image import limit_pixels
-from mmembed.media.probe import MediaInfo, probe
+from mmembed.media.probe import MediaInfo, Source, probe
 from mmembed.media.segments import Span
-
-SEND_BYTES = 8 << 20
-MAX_PIXELS = 178_956_970  # where Pillow takes a picture for a decompression bomb
-MAX_SECONDS = 24 * 3600.0
+from mmembed.storage import RemoteFile, RemotePath
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Why a file has no vector; a row of ``_errors``.
+def opened(location: str | RemotePath) -> Source:
+    """Return what decoders read: a path as it is, a URL so that it is asked as seldom as can be.
 
-    Attributes:
-        stage: list, probe, decode or encode.
-        error: class name of the error.
-        message: what was wrong.
-        decoder: the library or codec that refused, if one was reached.
-        attempts: how often it was tried.
-        modality: what the file is, where that is known.
+    Raises:
+        OSError: there is no such file at the URL, or it can't be read.
     """
-
-    stage: Stage
-    error: str
-    message: str
-    decoder: str = ""
-    attempts: int = 1
-    modality: str | None = None
-
-
-@dataclass(frozen=True)
-class Request:
-    """A file to decode.
-
-    Attributes:
-        location: the file.
-        modality: what it is to be embedded as; None to go by its content.
-        first: the first span wanted; those before it were decoded already.
-    """
-
-    location: str
-    modality: str | None = None
-    first: int = 0
-
-
-@dataclass
-class Piece:
-    """The values of some spans of a file, all of one modality.
-
-    Attributes:
-        modality: what the spans are embedded as.
-        count: number of spans of the whole file, in all modalities.
-        spans: the spans decoded here, from ``Request.first`` on; None for a file taken whole.
-        values: the values of each, as :class:`~mmembed.data.preprocess.Preprocess` returns them.
-        taken: number of spans that are dealt with here; more than there are values where the
-            file stops before the end that its header declares.
-        truncated: that it does.
-    """
-
-    modality: str
-    count: int
-    spans: list[Span | None] = field(default_factory=list)
-    values: list[np.ndarray] = field(default_factory=list)
-    taken: int = 0
-    truncated: bool = False
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory that the values take."""
-        return sum(v.nbytes for v in self.values)
+    return RemoteFile(location) if isinstance(location, RemotePath) else location
 
 
 @dataclass(frozen=True)
@@ -127,13 +69,14 @@ class Decoder:
         stage: Stage = "probe"
         modality = request.modality
         try:
-            info = probe(request.location)
+            source = opened(request.location)
+            info = probe(source)
             modality = modality or info.modality
             refusal = self._refusal(request.modality, info) or self._excess(info)
             if refusal:
                 return Problem("probe", "MediaError", refusal, modality=modality)
             stage = "decode"
-            return self._load(request, modality, info, room)
+            return self._load(source, request, modality, info, room)
         except MediaError as error:
             return Problem(error.stage, "MediaError", error.message, error.decoder, 1, modality)
         except MemoryError:
@@ -162,7 +105,9 @@ class Decoder:
             return f"lasts {length}. Cut it, or raise --max_duration."
         return ""
 
-    def _load(self, request: Request, modality: str, info: MediaInfo, room: int) -> Piece | Problem:
+    def _load(
+        self, source: Source, request: Request, modality: str, info: MediaInfo, room: int
+    ) -> Piece | Problem:
         spans = list(self._spans(request, modality, info))
         if not spans:
             return Problem("decode", "MediaError", "is too short to embed", modality=modality)
@@ -173,7 +118,7 @@ class Decoder:
         for kind, span in spans[request.first :]:
             if kind != piece.modality or room <= 0:
                 break
-            media, span, truncated = self._load_span(kind, request.location, span)
+            media, span, truncated = self._load_span(kind, source, span)
             if media is not None:
                 piece.spans.append(span)
                 piece.values.append(self.preprocess[kind](media))
@@ -186,7 +131,7 @@ class Decoder:
         return piece
 
     def _load_span(
-        self, kind: str, location: str, span: Span | None
+        self, kind: str, source: Source, span: Span | None
     ) -> tuple[Any, Span | None, bool]:
         """Return what a span holds, the span as far as the file goes, and if that is not all.
 
@@ -194,7 +139,7 @@ class Decoder:
         """
         preprocess = self.preprocess[kind]
         try:
-            return preprocess.load(location, span), span, False
+            return preprocess.load(source, span), span, False
         except TruncatedError as error:
             if not self.allow_truncated:
                 raise
@@ -205,7 +150,7 @@ class Decoder:
                 if end <= span.start_seconds:
                     raise
                 span = replace(span, end_seconds=end)
-            return preprocess.load(location, span, allow_truncated=True), span, True
+            return preprocess.load(source, span, allow_truncated=True), span, True
 
     def _spans(
         self, request: Request, modality: str, info: MediaInfo

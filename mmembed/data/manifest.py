@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from mmembed.errors import ManifestError
 from mmembed.modality import MODALITIES, modality_of_suffix
+from mmembed.storage import Place, RemotePath, place
 
 MEDIA = ("image", "audio", "video")
 COLUMNS = ("id", *MODALITIES, "label", "group", "split")
@@ -86,20 +87,20 @@ def read_samples(source: str | Path) -> Samples:
     return Samples(table, root, str(source))
 
 
-def read_manifest(path: str | Path) -> pa.Table:
+def read_manifest(path: str | Place) -> pa.Table:
     """Read a manifest, all columns as strings, with every column of :data:`COLUMNS`.
 
     Raises:
         ManifestError: as :func:`read_samples`.
     """
-    path = Path(path)
+    path = place(path)
     if not path.is_file():
         raise ManifestError(f"{path}: no such folder or manifest")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise ManifestError(f"{path}: a manifest ends in {', '.join(READERS)}")
     try:
-        table = reader(path)
+        table = reader(path.open() if isinstance(path, RemotePath) else path)
     except (pa.ArrowException, OSError) as error:
         raise ManifestError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
     _check_columns(table.column_names, path)
@@ -108,7 +109,7 @@ def read_manifest(path: str | Path) -> pa.Table:
     return table
 
 
-def _check_columns(names: Sequence[str], path: Path) -> None:
+def _check_columns(names: Sequence[str], path: Place) -> None:
     for name in names:
         if name not in COLUMNS and not name.startswith("meta_"):
             near = difflib.get_close_matches(name, COLUMNS, n=1)
@@ -120,7 +121,7 @@ def _check_columns(names: Sequence[str], path: Path) -> None:
         raise ManifestError(f"{path}: no column of media ({', '.join(MODALITIES)})")
 
 
-def _complete(table: pa.Table, path: Path) -> pa.Table:
+def _complete(table: pa.Table, path: Place) -> pa.Table:
     columns = {}
     for name in (*COLUMNS, *(n for n in table.column_names if n.startswith("meta_"))):
         if name in table.column_names:
@@ -136,7 +137,7 @@ def _complete(table: pa.Table, path: Path) -> pa.Table:
     return pa.table(columns)
 
 
-def _check_rows(table: pa.Table, path: Path) -> None:
+def _check_rows(table: pa.Table, path: Place) -> None:
     if table.num_rows == 0:
         raise ManifestError(f"{path}: has no rows")
     empty = functools.reduce(pc.and_, [pc.is_null(table[m]) for m in MODALITIES])

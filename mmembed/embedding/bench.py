@@ -20,16 +20,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmembed.card import Precision
 from mmembed.data.batching import Buckets, collate
+from mmembed.data.decode import opened
 from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
-from mmembed.embedding.engine import Engine
-from mmembed.embedding.folder import usable_device
-from mmembed.embedding.listing import File, list_source
+from mmembed.embedding.commit import Committed
+from mmembed.embedding.engine import LocalEngine
+from mmembed.embedding.listing import File, Listing, list_source
+from mmembed.embedding.local import usable_device
+from mmembed.embedding.settings import Machine
 from mmembed.errors import ConfigError, ManifestError, MediaError
-from mmembed.media.pool import default_workers
 from mmembed.media.probe import probe
-from mmembed.space import Precision, Space, load_space
+from mmembed.space import Space, load_space
+from mmembed.storage import place
 from mmembed.store.schema import Provenance, row_schema
 from mmembed.store.writer import write_part
 
@@ -42,6 +46,8 @@ ADVICE = {
     "write": "the disk is slow; write to a local one.",
 }
 WARM_UP = 2
+MACHINE = Machine()
+BATCH = 32  # where none is asked for
 
 
 @dataclass
@@ -104,14 +110,12 @@ class BenchReport:
 
 
 def bench(
-    source: Path,
+    source: str,
     *,
-    space: Path,
+    space: str,
+    machine: Machine = MACHINE,
     files: int = 200,
     precision: Precision = "fp32",
-    batch_size: int = 32,
-    workers: int | None = None,
-    device: str = "auto",
     seed: int = 0,
 ) -> BenchReport:
     """Measure where the time goes when a folder or manifest is embedded; nothing of it is kept.
@@ -119,11 +123,9 @@ def bench(
     Args:
         source: a folder of media, or a manifest that names them.
         space: folder of the space that embeds.
+        machine: what of the machine is used.
         files: how many files to measure, drawn at random.
-        precision: as of ``embed``.
-        batch_size: as of ``embed``.
-        workers: as of ``embed``.
-        device: as of ``embed``.
+        precision: ``fp32``, or ``bf16`` through autocast.
         seed: of the draw.
 
     Raises:
@@ -131,27 +133,27 @@ def bench(
         SpaceError: no such space.
         ConfigError: an option out of range.
     """
-    workers = default_workers() if workers is None else workers
-    if min(files, batch_size) < 1 or workers < 0:
-        raise ConfigError("--files and --batch_size must be positive, --workers not negative")
-    source = Path(source)
-    listing = list_source(source, source / ".no-dataset")
+    if files < 1:
+        raise ConfigError(f"--files {files}: must be at least 1")
+    listing = list_source(place(source), place(source) / ".no-dataset")
     began = time.perf_counter()
     listed = [file for file in listing if not file.problem]
     seconds = {"list": (time.perf_counter() - began) / max(len(listed), 1)}
     chosen = np.random.default_rng(seed).permutation(len(listed))[:files]
     sample = [listed[i] for i in sorted(chosen.tolist())]
-    model = load_space(space, usable_device(device))
+    model = load_space(space, usable_device(machine.device))
     cost, items = _decoded(sample, model.preprocess)
     measured: Counter[str] = Counter(kind for kind, _ in items)
     if not items:
         raise ManifestError(f"{source}: none of {len(sample)} files can be embedded")
     seconds |= {step: cost[step] / len(items) for step in ("decode", "transform")}
-    seconds["model"] = _model_seconds(model, items, precision, batch_size) / len(items)
+    seconds["model"] = _model_seconds(model, items, precision, machine.batch_size or BATCH)
+    seconds["model"] /= len(items)
     seconds["write"] = _write_seconds(sample, items, model.dim, listing) / len(items)
-    report = BenchReport(len(listed), measured, len(sample) - len(items), max(workers, 1), seconds)
-    engine = Engine(model, model.preprocess, precision, batch_size, workers)
-    report.run_seconds = _run_seconds(engine, sample)
+    workers, failed = machine.decode_workers, len(sample) - len(items)
+    report = BenchReport(len(listed), measured, failed, max(workers, 1), seconds)
+    engine = LocalEngine(model, model.preprocess, precision, machine.batch_size, workers)
+    report.run_seconds = _run_seconds(engine, sample, listing)
     return report
 
 
@@ -165,15 +167,16 @@ def _decoded(sample: list[File], preprocess: dict[str, Preprocess]) -> tuple[Cou
     for file in sample:
         try:
             with _timed(cost, "decode"):
-                info = probe(file.location)
+                source = opened(file.location)
+                info = probe(source)
                 kind = file.modality or info.modality
                 if kind not in preprocess:
                     continue
                 work = preprocess[kind]
-                media = [work.load(file.location, span) for span in work.spans(info)]
+                media = [work.load(source, span) for span in work.spans(info)]
             with _timed(cost, "transform"):
                 items.append((kind, [work(each) for each in media]))
-        except MediaError:
+        except (MediaError, OSError):
             continue
     return cost, items
 
@@ -202,7 +205,7 @@ def _model_seconds(model: Space, items: Items, precision: Precision, batch_size:
     return min(best)
 
 
-def _run_seconds(engine: Engine, sample: list[File]) -> float:
+def _run_seconds(engine: LocalEngine, sample: list[File], listing: Listing) -> float:
     """Return the seconds a file of a real run, from the first file decoded on: processes are up."""
     began: list[tuple[float, int]] = []
 
@@ -210,13 +213,15 @@ def _run_seconds(engine: Engine, sample: list[File]) -> float:
         if not began:
             began.append((time.perf_counter(), decoded))
 
-    engine.run([Chunk(sample)], lambda _: None, show)
+    chunk = Chunk(sample, listing.carried([file.row for file in sample]))
+    engine.run([chunk], lambda _: Committed(0), lambda _: None, show)
     first, decoded = began[0]
     return (time.perf_counter() - first) / max(len(sample) - decoded, 1)
 
 
-def _write_seconds(sample: list[File], items: Items, dim: int, listing: Any) -> float:
-    chunk = Chunk(sample[: len(items)])
+def _write_seconds(sample: list[File], items: Items, dim: int, listing: Listing) -> float:
+    files = sample[: len(items)]
+    chunk = Chunk(files, listing.carried([file.row for file in files]))
     vector = np.full(dim, dim**-0.5, np.float32)
     for number, (kind, values) in enumerate(items):
         places = range(len(values))
@@ -226,7 +231,7 @@ def _write_seconds(sample: list[File], items: Items, dim: int, listing: Any) -> 
     schema = row_schema(Provenance("", "", dim), listing.carried_types)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        write_part(Path(folder), chunk.name, chunk.rows(listing, schema, dim), chunk.errors())
+        write_part(Path(folder), chunk.name, chunk.rows(schema, dim), chunk.errors())
         return time.perf_counter() - began
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from mmembed.embedding.narrowing import Shard
 from mmembed.errors import StoreError
+from mmembed.storage import Place
 from mmembed.store.lock import locked
 from mmembed.store.schema import Provenance
 from mmembed.store.table import part_files
 from mmembed.store.writer import CARD, read_card_text, write_card
 
 
-def check_bound(out: Path, provenance: Provenance) -> bool:
+def check_bound(out: Place, provenance: Provenance) -> bool:
     """Return whether the dataset was made as ``provenance`` says; False if nothing is there yet.
 
     Raises:
@@ -52,7 +53,7 @@ def check_bound(out: Path, provenance: Provenance) -> bool:
 
 
 @contextmanager
-def writing(out: Path, provenance: Provenance, shard: Shard | None = None) -> Iterator[None]:
+def writing(out: Place, provenance: Provenance, shard: Shard | None = None) -> Iterator[None]:
     """Bind a dataset to what makes it, and keep other runs out of it meanwhile.
 
     Shards of one source may write to one dataset at the same time, each once. The lock ends with
@@ -61,10 +62,11 @@ def writing(out: Path, provenance: Provenance, shard: Shard | None = None) -> It
     Raises:
         StoreError: another run is writing to it, or something else made it.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{out}: can't be made: {error.strerror}") from None
+    if isinstance(out, Path):
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{out}: can't be made: {error.strerror}") from None
     with locked(out, "" if shard is None else f"{shard.index}-of-{shard.count}"):
         if not check_bound(out, provenance):
             write_card(out, provenance.to_json())

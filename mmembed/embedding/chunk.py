@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmembed.data.decode import Problem
-from mmembed.embedding.listing import File, Listing
+from mmembed.data.answer import Problem
+from mmembed.embedding.listing import File
 from mmembed.media.segments import Span
 from mmembed.store.schema import RESERVED
 from mmembed.store.writer import errors_table, rows_table
@@ -68,14 +68,15 @@ class Chunk:
 
     Args:
         files: the slice.
+        carried: the columns that a manifest carries through, a row a file.
 
     Attributes:
         results: by position in ``files``, its vectors or why it has none.
         undecoded: positions of files that were not decoded to their end yet.
     """
 
-    def __init__(self, files: list[File]) -> None:
-        self.files = files
+    def __init__(self, files: list[File], carried: pa.Table) -> None:
+        self.files, self.carried = files, carried
         self.results: dict[int, FileRows | Problem] = {}
         self.undecoded: set[int] = set()
         for number, file in enumerate(files):
@@ -90,14 +91,14 @@ class Chunk:
         """Name of the part file: a hash over the path, modality, size and time of each file."""
         digest = hashlib.blake2b(digest_size=10)
         for file in self.files:
-            digest.update(file.key.to_bytes(8, "big"))
+            digest.update(file.digest)
         return f"part-{digest.hexdigest()}.parquet"
 
-    def rows(self, listing: Listing, schema: pa.Schema, dim: int) -> pa.Table:
+    def rows(self, schema: pa.Schema, dim: int) -> pa.Table:
         """Return the rows of the files that have vectors."""
         columns: dict[str, list[Any]] = {name: [] for name in ROW_COLUMNS}
         vectors: list[np.ndarray] = []
-        samples: list[int | None] = []
+        samples: list[int] = []
         for number, result in sorted(self.results.items()):
             if isinstance(result, Problem):
                 continue
@@ -114,9 +115,11 @@ class Chunk:
                 columns["truncated"].append(result.truncated)
                 columns["checksum"].append(file.checksum)
                 vectors.append(result.vectors[place])
-                samples.append(file.row)
+                samples.append(number)
         stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
-        return rows_table(columns, stacked, listing.carried(samples), schema)
+        return rows_table(
+            columns, stacked, self.carried.take(pa.array(samples, pa.int64())), schema
+        )
 
     def problems(self) -> list[tuple[File, Problem]]:
         """Return the files that have none, and why."""

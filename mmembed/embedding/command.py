@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mmembed.embedding.bench import bench
 from mmembed.embedding.folder import embed_as
 from mmembed.errors import VerdictError
 from mmembed.options import call
@@ -13,6 +12,8 @@ def run(words: list[str]) -> int:
     name = [f"mmembed {words[0]}", *words[1:]]
     try:
         if words[0] == "bench":
+            from mmembed.embedding.bench import bench
+
             print(call(bench, name, ("source",)))
         else:
             print(call(embed_as, name, ("source", "out")))

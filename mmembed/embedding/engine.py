@@ -14,16 +14,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmembed.card import Precision
+from mmembed.data.answer import Piece, Problem
 from mmembed.data.batching import Buckets, collate
-from mmembed.data.decode import Decoder, Piece, Problem
+from mmembed.data.decode import Decoder
 from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
+from mmembed.embedding.commit import Committed
 from mmembed.embedding.feed import Pool, answers
 from mmembed.embedding.settings import Limits
 from mmembed.embedding.sizes import BatchSizes
 from mmembed.embedding.threads import ThreadChoice
 from mmembed.media.pool import GuardedPool
-from mmembed.space import Precision, Space
+from mmembed.space import Space
 
 # The model's threads wait for one another in every layer: a decoder that takes the core of one of
 # them holds up all. So decoders take what is left, which is also all there is while it waits.
@@ -33,7 +36,7 @@ Place = tuple[int, int]  # number of a file in its chunk, number of the span in 
 
 
 @dataclass
-class Engine:
+class LocalEngine:
     """Decodes and embeds chunks on this machine.
 
     Args:
@@ -62,15 +65,13 @@ class Engine:
         self._threads = ThreadChoice(self.space.device, least)
 
     def run(
-        self, chunks: Iterable[Chunk], commit: Callable[[Chunk], None], show: Callable[[int], None]
+        self,
+        chunks: Iterable[Chunk],
+        write: Callable[[Chunk], Committed],
+        done: Callable[[Committed], None],
+        show: Callable[[int], None],
     ) -> None:
-        """Give every file of every chunk its vectors or its problem.
-
-        Args:
-            chunks: taken one by one, no sooner than needed.
-            commit: called once a chunk, when all of its files have a result.
-            show: called with the number of files decoded so far.
-        """
+        """Embed every file of every chunk, as :meth:`mmembed.embedding.job.Engine.run` says."""
         waiting: dict[int, Buckets[Place]] = {}
         decoded = 0
 
@@ -80,7 +81,7 @@ class Engine:
                     waiting[id(chunk)] = Buckets(self._sizes.size)
                     yield chunk
                 else:
-                    commit(chunk)
+                    done(write(chunk))
 
         with self._pool() as pool:
             for chunk, number, first, answer in answers(opened(), pool, self.workers):
@@ -100,7 +101,7 @@ class Engine:
                     for bucket, batch in buckets.flush():
                         self._embed(chunk, bucket, batch)
                     del waiting[id(chunk)]
-                    commit(chunk)
+                    done(write(chunk))
 
     def _pool(self) -> Pool:
         limits = self.limits

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mmembed.data.decode import SEND_BYTES, Piece, Problem, Request
+from mmembed.data.answer import SEND_BYTES, Piece, Problem, Request
 from mmembed.embedding.chunk import Chunk
 from mmembed.media.pool import Failure, GuardedPool
 

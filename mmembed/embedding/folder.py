@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from mmembed.data.preprocess import AudioPreprocess, Preprocess, VideoPreprocess
-from mmembed.embedding.engine import Engine
-from mmembed.embedding.job import Job
+from mmembed.card import read_card
+from mmembed.embedding.job import Engine, Job
 from mmembed.embedding.listing import Listing, list_source
 from mmembed.embedding.narrowing import ChecksumListing, Shard, ShardListing
 from mmembed.embedding.progress import EmbedSummary
 from mmembed.embedding.settings import Limits, Machine, Pass, RowOptions, grouped
 from mmembed.errors import ConfigError, ManifestError, VerdictError
-from mmembed.space import Space, load_space, read_card
+from mmembed.storage import Place, RemotePath, place
 from mmembed.store.schema import Provenance, row_schema
 
 
-def embed(source: Path, out: Path, *, space: Path, **options: Any) -> EmbedSummary:
+def embed(
+    source: str | Place, out: str | Place, *, space: str | Path, **options: Any
+) -> EmbedSummary:
     """Embed every image, sound and video of a folder or manifest into a Parquet dataset.
 
     Files that are in ``out`` already, with the same size and time, are left alone; the rows of
     files that changed or are gone are taken out.
 
     Args:
-        source: a folder of media, or a manifest (Parquet, CSV, JSONL) that names them.
-        out: the dataset; made if need be, continued if it is there.
+        source: a folder of media, or a manifest (Parquet, CSV, JSONL) that names them; a path, or a
+            URL such as ``s3://bucket/folder``.
+        out: the dataset, at a path or URL; made if need be, continued if it is there.
         space: folder of the space that embeds.
         options: any field of :class:`~mmembed.embedding.settings.RowOptions`,
             :class:`~mmembed.embedding.settings.Limits`,
@@ -46,14 +44,14 @@ def embed(source: Path, out: Path, *, space: Path, **options: Any) -> EmbedSumma
         ConfigError: no such option, or one out of range.
         VerdictError: ``strict``, and there are errors.
     """
-    return embed_as(source, out, space=space, **grouped(options))
+    return embed_as(str(source), str(out), space=str(space), **grouped(options))
 
 
 def embed_as(
-    source: Path,
-    out: Path,
+    source: str,
+    out: str,
     *,
-    space: Path,
+    space: str,
     rows: RowOptions,
     limits: Limits,
     machine: Machine,
@@ -62,8 +60,9 @@ def embed_as(
     """Embed every image, sound and video of a folder or manifest into a Parquet dataset.
 
     Args:
-        source: a folder of media, or a manifest (Parquet, CSV, JSONL) that names them.
-        out: the dataset; made if need be, continued if it is there.
+        source: a folder of media, or a manifest (Parquet, CSV, JSONL) that names them; a path, or a
+            URL such as ``s3://bucket/folder``.
+        out: the dataset, at a path or URL; made if need be, continued if it is there.
         space: folder of the space that embeds.
         rows: what the rows are.
         limits: what a file may take.
@@ -71,43 +70,36 @@ def embed_as(
         this: what this run is to do.
     """
     started = time.monotonic()
-    source, out = Path(source), Path(out)
+    media, dataset = place(source), place(out)
     share = None if this.shard is None else Shard.parse(this.shard)
     card = read_card(space)
-    listing = _listing(source, out, share, rows.checksum)
+    listing = _listing(media, dataset, share, rows.checksum)
     if rows.with_sound and (listing.by_modality or "audio" not in card["encoders"]):
         raise ConfigError(_no_sound(listing, card["name"]))
-    root = os.path.abspath(listing.root)
-    provenance = Provenance(card["fingerprint"], card["name"], card["dim"], root, rows.bound())
+    root = listing.root
+    named = str(root) if isinstance(root, RemotePath) else os.path.abspath(root)
+    provenance = Provenance(card["fingerprint"], card["name"], card["dim"], named, rows.bound())
     schema = row_schema(provenance, listing.carried_types, rows.vector_type)
-    job = Job(out, listing, provenance, schema, share, rows.checksum, this.retry_errors)
+    job = Job(dataset, listing, provenance, schema, share, rows.checksum, this.retry_errors)
     if len(job.present) == 0 and share is None:
         raise ManifestError(f"{source}: no files in it")
     if this.dry_run:
         return job.plan()
 
     def engine() -> Engine:
-        model = load_space(space, usable_device(machine.device))
-        return Engine(
-            model,
-            _segmented(model, rows.segment_seconds, rows.hop_seconds),
-            rows.precision,
-            machine.batch_size,
-            machine.decode_workers,
-            limits,
-            rows.allow_truncated,
-            rows.with_sound,
-        )
+        from mmembed.embedding.local import local_engine  # torch: only where there is work
+
+        return local_engine(space, rows, limits, machine)
 
     summary = job.run(engine, this.chunk_files)
     summary.seconds = time.monotonic() - started
     if this.strict and summary.all_failed:
-        message = f"--strict: {summary.all_failed:,} files have an error, see {out / '_errors'}"
+        message = f"--strict: {summary.all_failed:,} files have an error, see {dataset / '_errors'}"
         raise VerdictError(message, summary)
     return summary
 
 
-def _listing(source: Path, out: Path, share: Shard | None, checksum: bool) -> Listing:
+def _listing(source: Place, out: Place, share: Shard | None, checksum: bool) -> Listing:
     listing = list_source(source, out)
     if share is not None:
         listing = ShardListing(listing, share)
@@ -120,34 +112,3 @@ def _no_sound(listing: Listing, space: str) -> str:
             "--with_sound: is for folders. In a manifest, name the video in the audio column too."
         )
     return f"--with_sound: space {space} has no encoder for audio"
-
-
-def usable_device(name: str) -> str:
-    """Return the device that a user means; ``auto`` is a GPU if there is one.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from None
-    return name
-
-
-def _segmented(
-    space: Space, segment_seconds: float | None, hop_seconds: float | None
-) -> Mapping[str, Preprocess]:
-    """Return the space's preprocess with other segments where they are asked for."""
-    changes = {"segment_seconds": segment_seconds, "hop_seconds": hop_seconds}
-    given = {name: value for name, value in changes.items() if value is not None}
-    found: dict[str, Preprocess] = {}
-    for modality, preprocess in space.preprocess.items():
-        if given and isinstance(preprocess, (AudioPreprocess, VideoPreprocess)):
-            least = min(preprocess.min_seconds, segment_seconds or preprocess.segment_seconds)
-            changed: Any = {**given, "min_seconds": least}
-            preprocess = dataclasses.replace(preprocess, **changed)
-        found[modality] = preprocess
-    return found

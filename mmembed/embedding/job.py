@@ -6,21 +6,43 @@ size and time. So an interrupted run goes on where it stopped, and a finished on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 from mmembed.embedding.binding import check_bound, writing
 from mmembed.embedding.chunk import Chunk, slices
-from mmembed.embedding.engine import Engine
+from mmembed.embedding.commit import Committed, PartWriter
 from mmembed.embedding.listing import Listing
 from mmembed.embedding.narrowing import Shard
 from mmembed.embedding.past import Index, Past, apply, compare, index
 from mmembed.embedding.progress import EmbedSummary, ProgressDisplay
+from mmembed.storage import Place
 from mmembed.store.schema import Provenance
-from mmembed.store.writer import remove_leftovers, write_part
+from mmembed.store.writer import remove_leftovers
+
+
+class Engine(Protocol):
+    """What embeds chunks: this machine, or many."""
+
+    def run(
+        self,
+        chunks: Iterable[Chunk],
+        write: Callable[[Chunk], Committed],
+        done: Callable[[Committed], None],
+        show: Callable[[int], None],
+    ) -> None:
+        """Give every file of every chunk its vectors or its problem, and write it.
+
+        Args:
+            chunks: taken one by one, no sooner than needed.
+            write: called once a chunk, when all of its files have a result; perhaps in another
+                process.
+            done: called here with what ``write`` returned.
+            show: called here with the number of files decoded so far.
+        """
 
 
 @dataclass
@@ -40,7 +62,7 @@ class Job:
         present: the files that the listing has now.
     """
 
-    out: Path
+    out: Place
     listing: Listing
     provenance: Provenance
     schema: pa.Schema
@@ -81,11 +103,16 @@ class Job:
             apply(self.out, self.listing, self.present, past, self.schema)
             summary = self._summary(past)
             if summary.to_do:
-                chunks: Iterator[Chunk] = map(Chunk, slices(self.listing, past.done, chunk_files))
+                write = PartWriter(self.out, self.schema, self.provenance.dim)
                 working = engine()
                 with ProgressDisplay(summary) as display:
-                    working.run(chunks, lambda chunk: self._commit(chunk, summary), display.update)
+                    chunks = self._chunks(past, chunk_files)
+                    working.run(chunks, write, summary.add, display.update)
         return summary
+
+    def _chunks(self, past: Past, chunk_files: int) -> Iterator[Chunk]:
+        for files in slices(self.listing, past.done, chunk_files):
+            yield Chunk(files, self.listing.carried([file.row for file in files]))
 
     def _compare(self) -> Past:
         return compare(
@@ -108,11 +135,3 @@ class Job:
             hidden=self.listing.hidden,
             repeated=self.listing.repeated,
         )
-
-    def _commit(self, chunk: Chunk, summary: EmbedSummary) -> None:
-        rows, errors = chunk.rows(self.listing, self.schema, self.provenance.dim), chunk.errors()
-        write_part(self.out, chunk.name, rows, errors)
-        for _, problem in chunk.problems():
-            summary.add_error(problem.stage, problem.message)
-        summary.rows.update(rows["modality"].to_pylist())
-        summary.embedded += len(chunk.files) - len(errors)

@@ -10,21 +10,21 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
 from mmembed.errors import ManifestError
 from mmembed.modality import MODALITIES, Modality
+from mmembed.storage import Place, RemotePath
 
 MEDIA: tuple[Modality, ...] = tuple(m for m in MODALITIES if m != "text")
 RENAMED = {"id": "sample_id"}
+KEY_BITS = (1 << 64) - 1
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """One file to embed; each ends up as rows or as one error.
 
     Attributes:
@@ -34,12 +34,12 @@ class File:
         size: in bytes; None if it could not be asked.
         mtime_ns: time of the last change, in nanoseconds.
         row: its row in the manifest, if there is one.
-        checksum: hash of its content, where that was asked for.
         problem: why it can't be read at all.
+        checksum: hash of its content, where that was asked for.
     """
 
     path: str
-    location: str
+    location: str | RemotePath
     modality: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
@@ -48,10 +48,23 @@ class File:
     checksum: str | None = None
 
     @property
+    def state(self) -> int | str | None:
+        """What tells whether the file changed: its checksum, else the time of its last change."""
+        return self.mtime_ns if self.checksum is None else self.checksum
+
+    @property
     def key(self) -> int:
-        """A hash of all that tells whether this file was embedded before, 64 bits."""
-        state = self.mtime_ns if self.checksum is None else self.checksum
-        return file_key(self.path, self.modality, self.size, state)
+        """A hash of all that tells whether this file was embedded before, 64 bits.
+
+        Like any ``hash``, it holds for one process.
+        """
+        return file_key(self.path, self.modality, self.size, self.state)
+
+    @property
+    def digest(self) -> bytes:
+        """What :attr:`key` stands for, as a hash that is the same everywhere, 16 bytes."""
+        text = "\0".join((self.path, self.modality or "", str(self.size), str(self.state)))
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def file_key(path: str, modality: str | None, size: int | None, state: int | str | None) -> int:
@@ -61,10 +74,9 @@ def file_key(path: str, modality: str | None, size: int | None, state: int | str
         path: as in the table.
         modality: None where a folder was listed.
         size: in bytes.
-        state: the checksum, where there is one, else the time of the last change.
+        state: as :attr:`File.state`.
     """
-    text = "\0".join((path, modality or "", str(size), str(state)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+    return hash((path, modality, size, state)) & KEY_BITS
 
 
 class Listing(Protocol):
@@ -77,7 +89,7 @@ class Listing(Protocol):
         repeated: number of cells that name a file again.
     """
 
-    root: Path
+    root: Place
     by_modality: bool
     hidden: int
     repeated: int
@@ -93,26 +105,12 @@ class Listing(Protocol):
         """Columns that are carried through, with their types."""
 
 
-class FolderListing:
-    """All files below a folder, sorted by name in each folder; what they are shows on opening.
-
-    Names that start with a dot are skipped, and so is the dataset itself, should it lie inside.
-
-    Attributes:
-        root: what paths are relative to.
-        hidden: number of names skipped in the last walk.
-    """
+class _FolderOfMedia:
+    """What a listing of a folder is, wherever the folder lies: no manifest says anything."""
 
     by_modality = False
     repeated = 0
-
-    def __init__(self, root: Path, out: Path) -> None:
-        self.root, self._out = root, os.path.realpath(out)
-        self.hidden = 0
-
-    def __iter__(self) -> Iterator[File]:
-        self.hidden = 0
-        return self._walk(str(self.root), "", ())
+    hidden = 0
 
     def carried(self, rows: Sequence[int | None]) -> pa.Table:
         """Return no columns for some rows."""
@@ -122,6 +120,25 @@ class FolderListing:
     def carried_types(self) -> dict[str, pa.DataType]:
         """Columns that are carried through: a folder has none."""
         return {}
+
+
+class FolderListing(_FolderOfMedia):
+    """All files below a folder, sorted by name in each folder; what they are shows on opening.
+
+    Names that start with a dot are skipped, and so is the dataset itself, should it lie inside.
+
+    Attributes:
+        root: what paths are relative to.
+        hidden: number of names skipped in the last walk.
+    """
+
+    def __init__(self, root: Path, out: Place) -> None:
+        self.root: Place = root
+        self._out = os.path.realpath(out) if isinstance(out, Path) else None
+
+    def __iter__(self) -> Iterator[File]:
+        self.hidden = 0
+        return self._walk(str(self.root), "", ())
 
     def _walk(self, folder: str, relative: str, above: tuple[str, ...]) -> Iterator[File]:
         real = os.path.realpath(folder)
@@ -143,6 +160,35 @@ class FolderListing:
                 yield from self._walk(entry.path, path, (*above, real))
 
 
+class RemoteListing(_FolderOfMedia):
+    """All files below a URL, as :class:`FolderListing`; one folder is listed at a time."""
+
+    def __init__(self, root: RemotePath, out: Place) -> None:
+        self.root: Place = root
+        self._top, self._out = root, out
+
+    def __iter__(self) -> Iterator[File]:
+        self.hidden = 0
+        return self._walk(self._top, "")
+
+    def _walk(self, folder: RemotePath, relative: str) -> Iterator[File]:
+        try:
+            entries = folder.entries()
+        except OSError as error:
+            reason = str(error).splitlines()[0]
+            yield File(printable(relative), folder, problem=f"can't be listed: {reason}")
+            return
+        for entry in entries:
+            name = entry.base_name
+            path, location = (f"{relative}/{name}" if relative else name), folder / name
+            if name.startswith("."):
+                self.hidden += 1
+            elif entry.type.name != "Directory":
+                yield remote_status(printable(path), location, entry)
+            elif location != self._out:
+                yield from self._walk(location, path)
+
+
 class ManifestListing:
     """The media cells of a manifest, sorted by path; a file in several rows comes once.
 
@@ -158,7 +204,7 @@ class ManifestListing:
     by_modality = True
     hidden = 0
 
-    def __init__(self, root: Path, samples: pa.Table) -> None:
+    def __init__(self, root: Place, samples: pa.Table) -> None:
         self.root = root
         kept = [name for name in samples.column_names if name not in MEDIA]
         self._kept = samples.select(kept).rename_columns([RENAMED.get(n, n) for n in kept])
@@ -173,7 +219,11 @@ class ManifestListing:
 
     def __iter__(self) -> Iterator[File]:
         for path, modality, row in self._cells:
-            yield status(path, os.path.join(self.root, path), modality, row)
+            if isinstance(self.root, RemotePath):
+                location = self.root / path
+                yield remote_status(path, location, location.info(), modality, row)
+            else:
+                yield status(path, os.path.join(self.root, path), modality, row)
 
     def carried(self, rows: Sequence[int | None]) -> pa.Table:
         """Return the carried columns of some rows of the manifest."""
@@ -185,13 +235,15 @@ class ManifestListing:
         return {field.name: field.type for field in self._kept.schema}
 
 
-def list_source(source: Path, out: Path) -> Listing:
+def list_source(source: Place, out: Place) -> Listing:
     """Return the listing of a folder, or of a manifest.
 
     Raises:
         ManifestError: there is no such source, or the manifest can't be read.
     """
     if source.is_dir():
+        if isinstance(source, RemotePath):
+            return RemoteListing(source, out)
         return FolderListing(source, out)
     if not source.exists():
         raise ManifestError(f"{source}: no such folder or manifest")
@@ -211,6 +263,20 @@ def status(path: str, location: str, modality: str | None = None, row: int | Non
         return File(path, location, modality, row=row, problem=reason)
     problem = "" if stat.S_ISREG(found.st_mode) else "is not a regular file"
     return File(path, location, modality, found.st_size, found.st_mtime_ns, row, problem)
+
+
+def remote_status(
+    path: str,
+    location: RemotePath,
+    found: Any,
+    modality: str | None = None,
+    row: int | None = None,
+) -> File:
+    """Return a file at a URL of which ``found`` (a ``pyarrow.fs.FileInfo``) is known."""
+    if found.type.name != "File":
+        reason = "no such file" if found.type.name == "NotFound" else "is not a regular file"
+        return File(path, location, modality, row=row, problem=reason)
+    return File(path, location, modality, found.size, found.mtime_ns, row)
 
 
 def printable(path: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from mmembed.embedding.listing import File, Listing
 from mmembed.errors import ConfigError
+from mmembed.storage import Place, RemotePath
 
 BLOCK_BYTES = 1 << 20
 
@@ -54,7 +54,7 @@ class _View:
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
-        self.root: Path = listing.root
+        self.root: Place = listing.root
         self.by_modality, self.repeated = listing.by_modality, listing.repeated
         self.hidden = 0
 
@@ -100,20 +100,20 @@ class ChecksumListing(_View):
             try:
                 if file.key not in self._known:
                     self._known[file.key] = checksum(file.location)
-                yield replace(file, checksum=self._known[file.key])
+                yield file._replace(checksum=self._known[file.key])
             except OSError as error:
-                yield replace(file, problem=f"can't be read: {error.strerror}")
+                yield file._replace(problem=f"can't be read: {error.strerror or error}")
         self.hidden = self._listing.hidden
 
 
-def checksum(location: str) -> str:
+def checksum(location: str | RemotePath) -> str:
     """Return a hash of a file's content, 32 hexadecimal digits (BLAKE2b, RFC 7693).
 
     Raises:
         OSError: it can't be read.
     """
     digest = hashlib.blake2b(digest_size=16)
-    with open(location, "rb") as file:
+    with location.open() if isinstance(location, RemotePath) else open(location, "rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()

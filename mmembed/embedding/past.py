@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmembed.embedding.listing import Listing, file_key
 from mmembed.errors import StoreError
+from mmembed.storage import Place
 from mmembed.store.schema import ERROR_SCHEMA, RESERVED
-from mmembed.store.table import part_files
+from mmembed.store.table import open_part, part_files, read_part
 from mmembed.store.writer import remove_part, write_part
 
 KEY_COLUMNS = ("path", "modality", "size")
+NO_ERRORS = pa.table({f.name: pa.nulls(0, f.type) for f in ERROR_SCHEMA}, schema=ERROR_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def places(self, keys: np.ndarray) -> np.ndarray:
+        """Return where each of ``keys`` stands in :attr:`keys`, -1 if it does not."""
+        if not len(self.keys):
+            return np.full(len(keys), -1)
+        near = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[near] == keys, near, -1)
 
 
 def index(listing: Listing, by_checksum: bool = False) -> Index:
@@ -65,7 +72,7 @@ class Change:
         keys: of its rows, uint64.
     """
 
-    part: Path
+    part: Place
     rows: np.ndarray
     errors: np.ndarray
     keys: np.ndarray
@@ -91,7 +98,7 @@ class Past:
 
 
 def compare(
-    out: Path,
+    out: Place,
     listing: Listing,
     present: Index,
     *,
@@ -113,6 +120,7 @@ def compare(
         StoreError: a part that has to be written again holds rows of other shards.
     """
     past = Past()
+    seen = np.zeros(len(present) + 1, bool)  # the last stands for what is not present
     for part in part_files(out) if out.is_dir() else []:
         try:
             rows, errors = _read(part)
@@ -122,7 +130,8 @@ def compare(
         of_errors = _keys(errors, listing.by_modality, by_checksum)
         mine, my_errors = _owned(rows, owns), _owned(errors, owns)
         both = np.unique(np.concatenate([of_rows[mine], of_errors[my_errors]]))
-        current = both[np.isin(both, present.keys) & ~np.isin(both, past.done)]
+        places = present.places(both)
+        current = both[(places >= 0) & ~seen[places]]
         again = np.intersect1d(current, of_errors) if retry_errors else current[:0]
         past.removed += len(both) - len(current)
         past.retried += len(again)
@@ -135,23 +144,23 @@ def compare(
             of_rows,
         )
         stays = change.rows.all() and change.errors.all()
-        if not stays or _differ(rows.filter(pa.array(mine)), _now(of_rows[mine], listing, present)):
+        if not stays or _differ(_kept(rows, mine), _now(of_rows[mine], listing, present)):
             if not (mine.all() and my_errors.all()):
                 raise StoreError(
                     f"{part}: files in it changed, and it holds files of other shards too. Run "
                     "once without --shard, or with the number of shards that made it."
                 )
             past.changes.append(change)
-        past.done = np.union1d(past.done, current)
+        seen[present.places(current)] = True
+    past.done = present.keys[seen[:-1]]
     return past
 
 
-def apply(out: Path, listing: Listing, present: Index, past: Past, schema: pa.Schema) -> None:
+def apply(out: Place, listing: Listing, present: Index, past: Past, schema: pa.Schema) -> None:
     """Write the parts of ``past.changes`` again, each whole or not at all."""
     for change in past.changes:
-        kept = pa.array(change.rows)
-        rows = pq.read_table(change.part, partitioning=None).filter(kept)
-        errors = _errors_of(change.part).filter(pa.array(change.errors))
+        rows = _kept(read_part(change.part), change.rows)
+        errors = _kept(_errors_of(change.part), change.errors)
         if len(rows) or len(errors):
             now = _now(change.keys[change.rows], listing, present)
             arrays = [
@@ -164,11 +173,12 @@ def apply(out: Path, listing: Listing, present: Index, past: Past, schema: pa.Sc
             remove_part(out, change.part.name)
 
 
-def _read(part: Path) -> tuple[pa.Table, pa.Table]:
+def _read(part: Place) -> tuple[pa.Table, pa.Table]:
     """Return the rows of a part without their vectors, and its errors."""
     try:
-        cheap = [name for name in pq.read_schema(part).names if name != "embedding"]
-        rows = pq.read_table(part, partitioning=None, columns=cheap)
+        with open_part(part) as file:
+            cheap = [name for name in file.schema_arrow.names if name != "embedding"]
+            rows = file.read(columns=cheap)
         errors = _errors_of(part)
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
@@ -179,9 +189,11 @@ def _read(part: Path) -> tuple[pa.Table, pa.Table]:
     return rows, errors
 
 
-def _errors_of(part: Path) -> pa.Table:
-    beside = part.parent / "_errors" / part.name
-    return pq.read_table(beside) if beside.exists() else ERROR_SCHEMA.empty_table()
+def _errors_of(part: Place) -> pa.Table:
+    try:
+        return read_part(part.parent / "_errors" / part.name)
+    except FileNotFoundError:
+        return NO_ERRORS
 
 
 def _now(keys: np.ndarray, listing: Listing, present: Index) -> pa.Table:
@@ -192,6 +204,10 @@ def _now(keys: np.ndarray, listing: Listing, present: Index) -> pa.Table:
         times = pa.array([present.times.get(key) for key in places], pa.int64())
         now = pa.table({**{n: now[n] for n in now.column_names}, "mtime_ns": times})
     return now
+
+
+def _kept(table: pa.Table, chosen: np.ndarray) -> pa.Table:
+    return table if chosen.all() else table.filter(pa.array(chosen))
 
 
 def _differ(rows: pa.Table, now: pa.Table) -> bool:

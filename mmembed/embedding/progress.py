@@ -7,18 +7,15 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from mmembed.storage import Place
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from mmembed.embedding.commit import Committed
 
 LINE_SECONDS = 10.0
 SHOWN_REASONS = 8
@@ -45,7 +42,7 @@ class EmbedSummary:
         planned: nothing was done, this is what there is to do.
     """
 
-    out: Path
+    out: Place
     found: int = 0
     kept: int = 0
     kept_failed: int = 0
@@ -75,9 +72,15 @@ class EmbedSummary:
         """Files that have rows or an error in ``out`` now."""
         return self.kept + self.embedded + self.failed
 
-    def add_error(self, stage: str, message: str) -> None:
-        """Count a failed file under its reason, numbers and names in quotes left out."""
-        self.failed += 1
+    def add(self, committed: Committed) -> None:
+        """Count what came of a chunk; reasons without numbers and names in quotes."""
+        self.embedded += committed.embedded
+        self.failed += len(committed.problems)
+        self.rows.update(committed.rows)
+        for stage, message in committed.problems:
+            self._add_reason(stage, message)
+
+    def _add_reason(self, stage: str, message: str) -> None:
         reason = re.sub(r"'[^']*'|\"[^\"]*\"", "…", message.splitlines()[0] if message else "")
         self.reasons[f"{stage}: {re.sub(r'[0-9]+([.][0-9]+)?', 'N', reason)}"] += 1
 
@@ -131,6 +134,16 @@ class ProgressDisplay:
     def __init__(self, summary: EmbedSummary, quiet: bool = False) -> None:
         self._summary, self._quiet = summary, quiet
         self._started = self._said = time.monotonic()
+        from rich.console import Console  # slow to import: only where there is work
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal and not quiet:

@@ -6,11 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from mmembed.data.decode import MAX_PIXELS
+from mmembed.card import Precision
+from mmembed.data.answer import MAX_PIXELS
 from mmembed.errors import ConfigError
-from mmembed.media.pool import default_workers
 from mmembed.options import seconds
-from mmembed.space import Precision
 from mmembed.store.schema import VectorType
 
 
@@ -127,6 +126,8 @@ class Machine:
     @property
     def decode_workers(self) -> int:
         """Number of decode processes."""
+        from mmembed.media.pool import default_workers
+
         return default_workers() if self.workers is None else self.workers
 
 

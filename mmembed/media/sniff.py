@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
+from typing import IO
 
 from mmembed.errors import MediaError, Stage
 from mmembed.modality import Modality
+from mmembed.storage import RemoteFile
 
-Source = str | os.PathLike[str] | bytes
-"""A path, or the encoded file in memory."""
+Source = str | os.PathLike[str] | bytes | RemoteFile
+"""A path, the encoded file in memory, or a file at a URL."""
 
 HEAD_BYTES = 4096
 
@@ -57,7 +58,9 @@ MP3_KBPS = {  # by version is 1, layer; ISO 11172-3 and 13818-3
 
 
 def source_name(source: Source) -> str:
-    """Return how an error names a source: its path, or ``"<bytes>"``."""
+    """Return how an error names a source: its path or URL, or ``"<bytes>"``."""
+    if isinstance(source, RemoteFile):
+        return source.name
     return "<bytes>" if isinstance(source, bytes) else os.fspath(source)
 
 
@@ -68,8 +71,10 @@ class _Memory(io.BytesIO):
         return super().seek(max(0, offset) if whence == os.SEEK_SET else offset, whence)
 
 
-def path_or_file(source: Source) -> str | io.BytesIO:
-    """Return what a decoder can open: the path, or a file in memory."""
+def path_or_file(source: Source) -> str | IO[bytes]:
+    """Return what a decoder can open: the path, or a file object."""
+    if isinstance(source, RemoteFile):
+        return source.file()
     return _Memory(source) if isinstance(source, bytes) else os.fspath(source)
 
 
@@ -82,6 +87,8 @@ def read_at(source: Source, offset: int, count: int, *, stage: Stage = "probe") 
     if isinstance(source, bytes):
         return source[offset : offset + count]
     try:
+        if isinstance(source, RemoteFile):
+            return source.read_at(offset, count)
         with open(source, "rb", buffering=0) as file:
             file.seek(offset)
             return file.read(count)
@@ -166,9 +173,9 @@ def _mpeg_audio_frame_bytes(head: bytes) -> int:
 
 
 def _is_text(source: Source) -> bool:
-    if isinstance(source, bytes) or Path(source).suffix.lower() != ".txt":
+    if isinstance(source, bytes) or not source_name(source).lower().endswith(".txt"):
         return False
     try:
-        return "\0" not in Path(source).read_text(encoding="utf-8")
+        return b"\0" not in read_at(source, 0, -1).decode("utf-8").encode()
     except UnicodeDecodeError:
         return False

@@ -9,13 +9,14 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mmembed.errors import StoreError
+from mmembed.storage import Place, RemotePath
 
 LOCK = ".lock"
 
 
 @contextmanager
-def locked(folder: Path, share: str = "") -> Iterator[None]:
-    """Keep other runs out of a dataset while inside.
+def locked(folder: Place, share: str = "") -> Iterator[None]:
+    """Keep other runs out of a dataset while inside; at a URL there is nothing that could.
 
     Args:
         folder: the dataset; it has to be there.
@@ -25,6 +26,9 @@ def locked(folder: Path, share: str = "") -> Iterator[None]:
     Raises:
         StoreError: another run is writing to it, or the folder can't be written to.
     """
+    if isinstance(folder, RemotePath):
+        yield
+        return
     own = folder / (f"{LOCK}-{share}" if share else LOCK)
     lock = _taken(own, folder)
     try:

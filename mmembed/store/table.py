@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
+from mmembed.storage import Place, place
 from mmembed.store.schema import ERROR_SCHEMA, Provenance
 
 COMPACTION = "_compaction.json"
@@ -29,11 +30,11 @@ class EmbeddingTable:
         self.rows, self.vectors, self.provenance = rows, vectors, provenance
 
     @classmethod
-    def open(cls, path: str | Path, columns: list[str] | None = None) -> EmbeddingTable:
+    def open(cls, path: str | Place, columns: list[str] | None = None) -> EmbeddingTable:
         """Read a dataset folder or one part file.
 
         Args:
-            path: the folder that ``mmembed embed`` wrote, or a Parquet file of it.
+            path: the folder or URL that ``mmembed embed`` wrote, or a Parquet file of it.
             columns: carried columns to read; None for all.
 
         Raises:
@@ -50,7 +51,7 @@ class EmbeddingTable:
             check_same_space(first, str(parts[0]), provenance, str(part))
             wanted = None if columns is None else [*dict.fromkeys((*NEEDED, *columns))]
             try:
-                tables.append(pq.read_table(part, columns=wanted, partitioning=None))
+                tables.append(read_part(part, wanted))
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(f"{part}: can't be read: {error}") from None
         assert first is not None
@@ -92,22 +93,48 @@ class EmbeddingTable:
         return EmbeddingTable(self.rows.take(pa.array(index)), self.vectors[index], self.provenance)
 
 
-def part_files(path: str | Path) -> list[Path]:
+def part_files(path: str | Place) -> list[Place]:
     """Return the part files of a dataset in order of their names.
 
     Raises:
         StoreError: no such file or folder.
     """
-    path = Path(path)
+    path = place(path)
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise StoreError(f"{path}: no such file or folder")
     replaced = replaced_parts(path)
-    return sorted(part for part in path.glob("part-*.parquet") if part.name not in replaced)
+    found: list[Place] = [p for p in path.glob("part-*.parquet") if p.name not in replaced]
+    return sorted(found, key=lambda part: part.name)
 
 
-def replaced_parts(folder: Path) -> set[str]:
+def open_part(part: Place) -> pq.ParquetFile:
+    """Open a Parquet file, on disk or at a URL.
+
+    Raises:
+        FileNotFoundError: there is none.
+        pyarrow.ArrowException: it is none.
+    """
+    return pq.ParquetFile(part if isinstance(part, Path) else part.open())
+
+
+def read_part(part: Place, columns: list[str] | None = None) -> pa.Table:
+    """Return the rows of a Parquet file, on disk or at a URL.
+
+    Args:
+        part: the file.
+        columns: those to read; None for all.
+
+    Raises:
+        FileNotFoundError: there is none.
+        pyarrow.ArrowException: it is none.
+    """
+    with open_part(part) as file:
+        return file.read(columns=columns)
+
+
+def replaced_parts(folder: Place) -> set[str]:
     """Return the names of parts that a merged one replaces, while they are being removed."""
     try:
         note = json.loads((folder / COMPACTION).read_text("utf-8"))
@@ -116,14 +143,15 @@ def replaced_parts(folder: Path) -> set[str]:
     return set(note["replaced"]) if (folder / note["merged"]).exists() else set()
 
 
-def read_provenance(part: Path) -> Provenance:
+def read_provenance(part: Place) -> Provenance:
     """Return what made a part file.
 
     Raises:
         StoreError: not Parquet, or not written by mmembed.
     """
     try:
-        schema = pq.read_schema(part)
+        with open_part(part) as file:
+            schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         first = str(error).splitlines()[0]
         raise StoreError(f"{part}: not a Parquet file that can be read ({first})") from None
@@ -147,11 +175,12 @@ def check_same_space(first: Provenance, first_path: str, other: Provenance, path
         )
 
 
-def read_errors(path: str | Path) -> pa.Table:
+def read_errors(path: str | Place) -> pa.Table:
     """Return the files of a dataset that could not be embedded, and why."""
-    folder = Path(path) / "_errors"
+    folder = place(path) / "_errors"
     parts = {p.name for p in part_files(path)}
-    found = [pq.read_table(p) for p in sorted(folder.glob("part-*.parquet")) if p.name in parts]
+    files: list[Place] = [p for p in folder.glob("part-*.parquet") if p.name in parts]
+    found = [read_part(path) for path in sorted(files, key=lambda path: path.name)]
     return (
         pa.concat_tables(found, promote_options="default") if found else ERROR_SCHEMA.empty_table()
     )

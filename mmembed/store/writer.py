@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
+from mmembed.storage import Place, RemotePath
 from mmembed.store.schema import ERROR_SCHEMA, row_id
 from mmembed.store.table import COMPACTION, replaced_parts
 
@@ -25,6 +27,7 @@ ROW_GROUP_ROWS = 25_000
 VECTOR_LEAF = "embedding.list.element"
 PARTIAL = ".partial"
 CARD = "_mmembed.json"
+OBJECT_STORES = frozenset({"s3", "gs", "gcs", "abfs", "abfss"})  # an object is there whole or not
 
 
 def rows_table(
@@ -56,7 +59,7 @@ def rows_table(
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def write_part(folder: Path, name: str, rows: pa.Table, errors: pa.Table) -> Path:
+def write_part(folder: Place, name: str, rows: pa.Table, errors: pa.Table) -> Place:
     """Commit a chunk: write ``_errors/NAME`` (if there are any), then ``NAME`` itself.
 
     Args:
@@ -78,13 +81,13 @@ def write_part(folder: Path, name: str, rows: pa.Table, errors: pa.Table) -> Pat
     return folder / name
 
 
-def remove_part(folder: Path, name: str) -> None:
+def remove_part(folder: Place, name: str) -> None:
     """Take a part and its errors out of the dataset."""
     (folder / name).unlink(missing_ok=True)
     (folder / "_errors" / name).unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Place) -> None:
     """Remove what a run that was killed left: half-written files, errors without their part.
 
     A compaction that was interrupted is finished.
@@ -92,25 +95,26 @@ def remove_leftovers(folder: Path) -> None:
     finish_compaction(folder)
     for path in [*folder.glob(f".*{PARTIAL}"), *folder.glob(f"_errors/.*{PARTIAL}")]:
         path.unlink(missing_ok=True)
+    parts = {path.name for path in folder.glob("part-*.parquet")}
     for path in folder.glob("_errors/part-*.parquet"):
-        if not (folder / path.name).exists():
+        if path.name not in parts:
             path.unlink(missing_ok=True)
 
 
-def note_compaction(folder: Path, merged: str, replaced: Sequence[str]) -> None:
+def note_compaction(folder: Place, merged: str, replaced: Sequence[str]) -> None:
     """Note that the part ``merged``, once it is there, replaces the parts ``replaced``."""
     note = json.dumps({"merged": merged, "replaced": list(replaced)})
     write_whole(folder / COMPACTION, lambda path: path.write_text(note, "utf-8"))
 
 
-def finish_compaction(folder: Path) -> None:
+def finish_compaction(folder: Place) -> None:
     """Remove what a merged part replaces, if there is a note of one, and then the note."""
     for name in replaced_parts(folder):
         remove_part(folder, name)
     (folder / COMPACTION).unlink(missing_ok=True)
 
 
-def write_card(folder: Path, text: str) -> None:
+def write_card(folder: Place, text: str) -> None:
     """Write ``_mmembed.json``, what made the dataset.
 
     Raises:
@@ -119,7 +123,7 @@ def write_card(folder: Path, text: str) -> None:
     write_whole(folder / CARD, lambda path: path.write_text(text + "\n", "utf-8"))
 
 
-def read_card_text(folder: Path) -> str | None:
+def read_card_text(folder: Place) -> str | None:
     """Return the text of ``_mmembed.json``; None if there is none.
 
     Raises:
@@ -170,8 +174,17 @@ def _vector_array(vectors: np.ndarray, kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, flat, type=kind)
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a hidden file beside ``path``, flush it to disk, and rename it."""
+def write_whole(path: Place, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a file, and put it in the place of ``path`` when it is whole.
+
+    On disk that is a hidden file beside it, flushed and renamed; at a URL an upload.
+
+    Raises:
+        StoreError: the disk is full, or the folder can't be written to.
+    """
+    if isinstance(path, RemotePath):
+        _upload(path, write)
+        return
     partial = path.with_name(f".{path.name}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,6 +198,27 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         _flush(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: can't be written: {error.strerror or error}") from None
+
+
+def _upload(path: RemotePath, write: Callable[[Path], object]) -> None:
+    whole_at_once = path.root.partition("://")[0] in OBJECT_STORES
+    target = path if whole_at_once else path.with_name(f".{path.name}{PARTIAL}")
+    files = path.filesystem
+    try:
+        with tempfile.TemporaryDirectory(prefix="mmembed-") as folder:
+            local = Path(folder) / path.name
+            write(local)
+            if not whole_at_once:
+                files.create_dir(path.parent.inside, recursive=True)
+            with pa.memory_map(str(local)) as content:
+                stream = files.open_output_stream(target.inside)
+                stream.write(content.read_buffer())
+                stream.close()
+        if not whole_at_once:
+            files.move(target.inside, path.inside)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"{path}: can't be written: {reason}") from None
 
 
 def _flush(path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mmembed.cli import main
 from mmembed.embedding.bench import STEPS, BenchReport, bench
+from mmembed.embedding.settings import Machine
 from mmembed.errors import ConfigError, ManifestError
 from tests.embedding.conftest import write_picture
 
@@ -43,14 +44,14 @@ def test_a_real_folder_is_measured_and_left_alone(
 
 
 def test_shares_are_of_the_sample(library: Path, tiny_space_folder: Path) -> None:
-    found = bench(library, space=tiny_space_folder, files=5, workers=0)
+    found = bench(library, space=tiny_space_folder, files=5, machine=Machine(workers=0))
     assert sum(found.measured.values()) + found.failed == 5
     assert all(found.seconds[step] > 0 for step in STEPS)
     assert found.run_seconds > 0
 
 
 def test_mistakes_are_named(library: Path, tiny_space_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--files and --batch_size must be positive"):
+    with pytest.raises(ConfigError, match="--files 0: must be at least 1"):
         bench(library, space=tiny_space_folder, files=0)
     write_picture(tmp_path / "a.png", 1)
     (tmp_path / "a.png").write_bytes(b"no picture")

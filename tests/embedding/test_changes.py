@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import mmembed.embedding.folder
 from mmembed.cli import main
 from mmembed.embedding import EmbedSummary, embed
 from mmembed.errors import ConfigError, StoreError, VerdictError
-from mmembed.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_picture, write_sound
 from tests.embedding.test_exactly_once import assert_same
@@ -81,18 +81,19 @@ def test_added_changed_renamed_and_deleted_files_cost_in_proportion(
     runs.equals_a_fresh_run()
 
 
-def test_finished_work_loads_no_model_and_writes_nothing(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_finished_work_loads_no_model_nor_decoder_and_writes_nothing(runs: Runs) -> None:
     runs()
     before = snapshot(runs.out)
-
-    def refuse(*_: object) -> Space:
-        raise AssertionError("a model was loaded")
-
-    monkeypatch.setattr(mmembed.embedding.folder, "load_space", refuse)
-    summary = runs()
-    assert (summary.kept, summary.embedded, summary.failed) == (37, 0, 0)
+    program = (
+        "import sys; from mmembed.cli import main; main(); "
+        "print(*sorted({'torch', 'av', 'soundfile', 'PIL'} & set(sys.modules)), 'loaded')"
+    )
+    words = ["embed", str(runs.media), str(runs.out), "--space", str(runs.space)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=True
+    )
+    assert "37 files found: 0 embedded, 0 failed, 37 were there already" in done.stdout
+    assert done.stdout.splitlines()[-1].split() == ["loaded"]
     assert snapshot(runs.out) == before
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from mmembed.embedding import EmbedSummary, embed
+from mmembed.embedding.commit import Committed
 from mmembed.encoders import ImageEncoder
 from mmembed.errors import ConfigError, ManifestError
 from mmembed.space import Space
@@ -275,7 +276,7 @@ def test_wrong_options_are_named(tiny_space_folder: Path, library: Path, tmp_pat
 def test_summary_counts_reasons_without_names_and_numbers(tmp_path: Path) -> None:
     summary = EmbedSummary(tmp_path / "out", found=5, kept=1, embedded=1, hidden=2, removed=3)
     for message in ("stops after 3.2 s", "stops after 17 s", "no codec 'abc'\nmore"):
-        summary.add_error("decode", message)
+        summary.add(Committed(0, problems=[("decode", message)]))
     summary.rows = Counter({"image": 1})
     assert summary.reasons == {"decode: stops after N s": 2, "decode: no codec …": 1}
     said = str(summary)

@@ -1,0 +1,69 @@
+"""The engine of this machine, made of a saved space and of what a user asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmembed.data.preprocess import AudioPreprocess, Preprocess, VideoPreprocess
+from mmembed.embedding.engine import LocalEngine
+from mmembed.embedding.settings import Limits, Machine, RowOptions
+from mmembed.errors import ConfigError
+from mmembed.space import Space, load_space
+
+
+def local_engine(
+    space: str | Path, rows: RowOptions, limits: Limits, machine: Machine
+) -> LocalEngine:
+    """Load a space and return what embeds with it on this machine.
+
+    Raises:
+        SpaceError: it can't be loaded.
+        ConfigError: there is no such device, or segments that the space can't be asked for.
+    """
+    model = load_space(space, usable_device(machine.device))
+    return LocalEngine(
+        model,
+        _segmented(model, rows.segment_seconds, rows.hop_seconds),
+        rows.precision,
+        machine.batch_size,
+        machine.decode_workers,
+        limits,
+        rows.allow_truncated,
+        rows.with_sound,
+    )
+
+
+def usable_device(name: str) -> str:
+    """Return the device that a user means; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from None
+    return name
+
+
+def _segmented(
+    space: Space, segment_seconds: float | None, hop_seconds: float | None
+) -> Mapping[str, Preprocess]:
+    """Return the space's preprocess with other segments where they are asked for."""
+    changes = {"segment_seconds": segment_seconds, "hop_seconds": hop_seconds}
+    given = {name: value for name, value in changes.items() if value is not None}
+    found: dict[str, Preprocess] = {}
+    for modality, preprocess in space.preprocess.items():
+        if given and isinstance(preprocess, (AudioPreprocess, VideoPreprocess)):
+            least = min(preprocess.min_seconds, segment_seconds or preprocess.segment_seconds)
+            changed: Any = {**given, "min_seconds": least}
+            preprocess = dataclasses.replace(preprocess, **changed)
+        found[modality] = preprocess
+    return found

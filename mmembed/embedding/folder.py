@@ -86,8 +86,12 @@ def embed_as(
     if this.dry_run:
         return job.plan()
 
-    def engine() -> Engine:
-        from mmembed.embedding.local import local_engine  # torch: only where there is work
+    def engine() -> Engine:  # torch, or Ray: only where there is work
+        if machine.engine == "ray":
+            from mmembed.embedding.ray_engine import RayEngine
+
+            return RayEngine(space, rows, limits, machine, root, dataset)
+        from mmembed.embedding.local import local_engine
 
         return local_engine(space, rows, limits, machine)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mmembed.card import Precision
 from mmembed.data.answer import MAX_PIXELS
@@ -110,6 +110,10 @@ class Machine:
         batch_size: items a forward pass; None finds out what is fastest.
         workers: decode processes; 0 decodes in the main process; None takes one a core.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` …
+        engine: ``local``, or ``ray`` for the machines of a Ray cluster.
+        actors: models on the cluster; None takes one a GPU, or one a machine if there is none.
+        ray_address: of the cluster; None takes ``RAY_ADDRESS``, a cluster that runs on this
+            machine, or starts one.
 
     Raises:
         ConfigError: out of range.
@@ -118,9 +122,12 @@ class Machine:
     batch_size: int | None = None
     workers: int | None = None
     device: str = "auto"
+    engine: Literal["local", "ray"] = "local"
+    actors: int | None = None
+    ray_address: str | None = None
 
     def __post_init__(self) -> None:
-        _at_least(1, batch_size=self.batch_size)
+        _at_least(1, batch_size=self.batch_size, actors=self.actors)
         _at_least(0, workers=self.workers)
 
     @property

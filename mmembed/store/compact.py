@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from mmembed.errors import ConfigError, StoreError
 from mmembed.store.lock import locked
-from mmembed.store.table import check_same_space, part_files, read_provenance
+from mmembed.store.table import Footer, check_same_space, part_files, read_footer
 from mmembed.store.writer import (
     ROW_GROUP_ROWS,
     finish_compaction,
@@ -70,10 +70,10 @@ def compact(out: Path, part_rows: int = PART_ROWS) -> CompactSummary:
         raise StoreError(f"{out}: no part-*.parquet in it. Run `mmembed embed` first.")
     with locked(out):
         remove_leftovers(out)
-        parts = part_files(out)
-        first = read_provenance(parts[0])
-        for part in parts:
-            check_same_space(first, str(parts[0]), read_provenance(part), str(part))
+        parts = [read_footer(part) for part in part_files(out)]
+        first = parts[0]
+        for other in parts:
+            check_same_space(first.provenance, str(first.part), other.provenance, str(other.part))
         rows = after = 0
         for group in _groups(parts, part_rows):
             after += 1
@@ -82,25 +82,24 @@ def compact(out: Path, part_rows: int = PART_ROWS) -> CompactSummary:
     return CompactSummary(out, len(parts), after, rows)
 
 
-def _groups(parts: Iterable[Path], part_rows: int) -> Iterator[list[Path]]:
+def _groups(parts: Iterable[Footer], part_rows: int) -> Iterator[list[Footer]]:
     """Yield parts that become one: of one schema, and not many more than ``part_rows`` rows."""
-    group: list[Path] = []
-    total, schema = 0, pa.schema([])
+    group: list[Footer] = []
+    total = 0
     for part in parts:
-        found = pq.read_schema(part)
-        count = pq.read_metadata(part).num_rows
-        fits = total + count <= part_rows and found.equals(schema, check_metadata=True)
-        if group and not fits:
-            yield group
-            group, total = [], 0
+        if group:
+            alike = part.schema.equals(group[0].schema, check_metadata=True)
+            if not alike or total + part.rows > part_rows:
+                yield group
+                group, total = [], 0
         group.append(part)
-        total, schema = total + count, found
+        total += part.rows
     if group:
         yield group
 
 
-def _merge(out: Path, parts: list[Path]) -> int:
-    names = [part.name for part in parts]
+def _merge(out: Path, parts: list[Footer]) -> int:
+    names = [footer.part.name for footer in parts]
     digest = hashlib.blake2b("\n".join(names).encode(), digest_size=10).hexdigest()
     merged = f"part-{digest}.parquet"
     errors = [out / "_errors" / name for name in names if (out / "_errors" / name).exists()]
@@ -111,15 +110,15 @@ def _merge(out: Path, parts: list[Path]) -> int:
     note_compaction(out, merged, names)
     write_whole(out / merged, lambda path: _copy(parts, path))
     finish_compaction(out)
-    return int(pq.read_metadata(out / merged).num_rows)
+    return sum(footer.rows for footer in parts)
 
 
-def _copy(parts: list[Path], target: Path) -> None:
-    schema = pq.read_schema(parts[0])
+def _copy(parts: list[Footer], target: Path) -> None:
+    schema = parts[0].schema
     with pq.ParquetWriter(target, schema, **parquet_options(schema)) as writer:
         held: list[pa.Table] = []
-        for part in parts:
-            file = pq.ParquetFile(part)
+        for footer in parts:
+            file = pq.ParquetFile(footer.part)
             for number in range(file.num_row_groups):
                 held.append(file.read_row_group(number).cast(schema))
                 if sum(map(len, held)) >= ROW_GROUP_ROWS:

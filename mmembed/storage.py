@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+from collections import OrderedDict
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,8 +20,10 @@ from urllib.parse import urlsplit
 from mmembed.errors import ConfigError
 
 NATIVE = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
-WHOLE_BYTES = 16 << 20  # smaller files are fetched in one request
-BLOCK_BYTES = 1 << 20  # larger ones in ranges of this
+WHOLE_BYTES = 8 << 20  # smaller files are fetched in one request
+BLOCK_BYTES = 1 << 20  # larger ones in ranges of this,
+BLOCKS = 16  # of which so many are kept
+READ_BYTES = 64 << 10
 
 
 class RemotePath:
@@ -84,7 +87,9 @@ class RemotePath:
         return RemotePath(self.root, f"{self.path}/{below}")
 
     def __str__(self) -> str:
-        bare = self.root.partition("?")[0]
+        """Return the URL without options, and without a name and password in it."""
+        scheme, _, host = self.root.partition("?")[0].partition("://")
+        bare = f"{scheme}://{host.rpartition('@')[2]}"
         return f"{bare}/{self.path}" if self.path else bare
 
     def __repr__(self) -> str:
@@ -215,10 +220,11 @@ def _filesystem(root: str) -> tuple[Any, str]:
 
 
 class RemoteFile:
-    """A file at a URL that is read at several places: a small one is fetched once.
+    """A file at a URL that is read at several places, each part of it fetched once.
 
     Attributes:
         name: its URL.
+        size: in bytes.
 
     Raises:
         OSError: no such file, or it can't be read.
@@ -227,19 +233,56 @@ class RemoteFile:
     def __init__(self, where: RemotePath) -> None:
         self.name = str(where)
         self._file = where.open()
-        self._where = where
-        whole = self._file.size() <= WHOLE_BYTES
-        self._content: bytes | None = self._file.read() if whole else None
+        self.size: int = self._file.size()
+        self._block_bytes = BLOCK_BYTES if self.size > WHOLE_BYTES else max(1, self.size)
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
-    def read_at(self, offset: int, count: int) -> bytes:
-        """Return up to ``count`` bytes from ``offset`` on."""
-        if self._content is not None:
-            return self._content[offset : offset + count]
-        self._file.seek(min(offset, self._file.size()))
-        return self._file.read(count)
+    def read_at(self, offset: int, count: int = -1) -> bytes:
+        """Return up to ``count`` bytes from ``offset`` on; all of them if it is negative."""
+        end = self.size if count < 0 else min(offset + count, self.size)
+        parts = []
+        while offset < end:
+            number, begin = divmod(offset, self._block_bytes)
+            parts.append(self._block(number)[begin : begin + end - offset])
+            offset += len(parts[-1])
+        return b"".join(parts)
 
     def file(self) -> IO[bytes]:
-        """Return a file object of its own, at the beginning."""
-        if self._content is not None:
-            return io.BytesIO(self._content)
-        return io.BufferedReader(self._where.open(), BLOCK_BYTES)
+        """Return a file object, at the beginning."""
+        return io.BufferedReader(_Reader(self), READ_BYTES)
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            self._file.seek(number * self._block_bytes)
+            self._blocks[number] = self._file.read(self._block_bytes)
+            if len(self._blocks) > BLOCKS:
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end(number)
+        return self._blocks[number]
+
+
+class _Reader(io.RawIOBase):
+    """One reader of a :class:`RemoteFile`; a seek before the beginning goes there."""
+
+    def __init__(self, source: RemoteFile) -> None:
+        self._source, self._place = source, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._source.size}
+        self._place = max(0, base[whence] + offset)
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: Any, /) -> int:
+        found = self._source.read_at(self._place, len(buffer))
+        buffer[: len(found)] = found
+        self._place += len(found)
+        return len(found)

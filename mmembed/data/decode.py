@@ -17,16 +17,7 @@ from mmembed.errors import MediaError, Stage, TruncatedError
 from mmembed.media.image import limit_pixels
 from mmembed.media.probe import MediaInfo, Source, probe
 from mmembed.media.segments import Span
-from mmembed.storage import RemoteFile, RemotePath
-
-
-def opened(location: str | RemotePath) -> Source:
-    """Return what decoders read: a path as it is, a URL so that it is asked as seldom as can be.
-
-    Raises:
-        OSError: there is no such file at the URL, or it can't be read.
-    """
-    return RemoteFile(location) if isinstance(location, RemotePath) else location
+from mmembed.media.sniff import opened
 
 
 @dataclass(frozen=True)

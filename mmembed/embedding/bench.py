@@ -22,7 +22,6 @@ import torch
 
 from mmembed.card import Precision
 from mmembed.data.batching import Buckets, collate
-from mmembed.data.decode import opened
 from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
 from mmembed.embedding.commit import Committed
@@ -32,6 +31,7 @@ from mmembed.embedding.local import usable_device
 from mmembed.embedding.settings import Machine
 from mmembed.errors import ConfigError, ManifestError, MediaError
 from mmembed.media.probe import probe
+from mmembed.media.sniff import opened
 from mmembed.space import Space, load_space
 from mmembed.storage import place
 from mmembed.store.schema import Provenance, row_schema
@@ -110,9 +110,9 @@ class BenchReport:
 
 
 def bench(
-    source: str,
+    source: str | Path,
     *,
-    space: str,
+    space: str | Path,
     machine: Machine = MACHINE,
     files: int = 200,
     precision: Precision = "fp32",

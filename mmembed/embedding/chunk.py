@@ -13,11 +13,9 @@ import pyarrow as pa
 from mmembed.data.answer import Problem
 from mmembed.embedding.listing import File
 from mmembed.media.segments import Span
-from mmembed.store.schema import RESERVED
 from mmembed.store.writer import errors_table, rows_table
 
 CHUNK_BYTES = 1 << 30
-ROW_COLUMNS = sorted(RESERVED - {"id", "embedding"})
 
 
 def slices(
@@ -96,30 +94,35 @@ class Chunk:
 
     def rows(self, schema: pa.Schema, dim: int) -> pa.Table:
         """Return the rows of the files that have vectors."""
-        columns: dict[str, list[Any]] = {name: [] for name in ROW_COLUMNS}
-        vectors: list[np.ndarray] = []
-        samples: list[int] = []
-        for number, result in sorted(self.results.items()):
-            if isinstance(result, Problem):
-                continue
-            file = self.files[number]
-            for place in sorted(result.vectors):
-                modality, span = result.spans[place]
-                columns["path"].append(file.path)
-                columns["modality"].append(modality)
-                columns["segment_index"].append(span.index if span else None)
-                columns["start_s"].append(span.start_seconds if span else None)
-                columns["end_s"].append(span.end_seconds if span else None)
-                columns["size"].append(file.size)
-                columns["mtime_ns"].append(file.mtime_ns)
-                columns["truncated"].append(result.truncated)
-                columns["checksum"].append(file.checksum)
-                vectors.append(result.vectors[place])
-                samples.append(number)
-        stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
-        return rows_table(
-            columns, stacked, self.carried.take(pa.array(samples, pa.int64())), schema
-        )
+        files: list[File] = []
+        results: list[FileRows] = []
+        places: list[int] = []
+        numbers: list[int] = []
+        for number in sorted(self.results):
+            result = self.results[number]
+            if isinstance(result, FileRows):
+                for place in sorted(result.vectors):
+                    files.append(self.files[number])
+                    results.append(result)
+                    places.append(place)
+                    numbers.append(number)
+        pieces = [r.spans[place] for r, place in zip(results, places, strict=True)]
+        vectors = [r.vectors[place] for r, place in zip(results, places, strict=True)]
+        spans = [span for _, span in pieces]
+        columns: dict[str, list[Any]] = {
+            "path": [file.path for file in files],
+            "modality": [modality for modality, _ in pieces],
+            "segment_index": [span.index if span else None for span in spans],
+            "start_s": [span.start_seconds if span else None for span in spans],
+            "end_s": [span.end_seconds if span else None for span in spans],
+            "size": [file.size for file in files],
+            "mtime_ns": [file.mtime_ns for file in files],
+            "truncated": [result.truncated for result in results],
+            "checksum": [file.checksum for file in files],
+        }
+        joined = np.concatenate(vectors) if vectors else np.empty(0, np.float32)
+        carried = self.carried.take(pa.array(numbers, pa.int64()))
+        return rows_table(columns, joined.reshape(-1, dim), carried, schema)
 
     def problems(self) -> list[tuple[File, Problem]]:
         """Return the files that have none, and why."""

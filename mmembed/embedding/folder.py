@@ -19,7 +19,7 @@ from mmembed.store.schema import Provenance, row_schema
 
 
 def embed(
-    source: str | Place, out: str | Place, *, space: str | Path, **options: Any
+    source: str | Path, out: str | Path, *, space: str | Path, **options: Any
 ) -> EmbedSummary:
     """Embed every image, sound and video of a folder or manifest into a Parquet dataset.
 
@@ -44,14 +44,14 @@ def embed(
         ConfigError: no such option, or one out of range.
         VerdictError: ``strict``, and there are errors.
     """
-    return embed_as(str(source), str(out), space=str(space), **grouped(options))
+    return embed_as(source, out, space=space, **grouped(options))
 
 
 def embed_as(
-    source: str,
-    out: str,
+    source: str | Path,
+    out: str | Path,
     *,
-    space: str,
+    space: str | Path,
     rows: RowOptions,
     limits: Limits,
     machine: Machine,

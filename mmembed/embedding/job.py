@@ -19,7 +19,7 @@ from mmembed.embedding.listing import Listing
 from mmembed.embedding.narrowing import Shard
 from mmembed.embedding.past import Index, Past, apply, compare, index
 from mmembed.embedding.progress import EmbedSummary, ProgressDisplay
-from mmembed.storage import Place
+from mmembed.storage import Place, RemotePath
 from mmembed.store.schema import Provenance
 from mmembed.store.writer import remove_leftovers
 
@@ -81,7 +81,7 @@ class Job:
             StoreError: something else made the dataset.
         """
         check_bound(self.out, self.provenance)
-        summary = self._summary(self._compare())
+        summary = self._summary(self._compare(self.retry_errors))
         summary.planned = True
         return summary
 
@@ -99,7 +99,7 @@ class Job:
         with writing(self.out, self.provenance, self.shard):
             if self.shard is None:
                 remove_leftovers(self.out)
-            past = self._compare()
+            past = self._compare(self.retry_errors)
             apply(self.out, self.listing, self.present, past, self.schema)
             summary = self._summary(past)
             if summary.to_do:
@@ -108,18 +108,24 @@ class Job:
                 with ProgressDisplay(summary) as display:
                     chunks = self._chunks(past, chunk_files)
                     working.run(chunks, write, summary.add, display.update)
+                if isinstance(self.out, RemotePath):
+                    self._take_out_what_is_twice()
         return summary
+
+    def _take_out_what_is_twice(self) -> None:
+        """Take out what another run wrote meanwhile: at a URL no lock keeps it out."""
+        apply(self.out, self.listing, self.present, self._compare(False), self.schema)
 
     def _chunks(self, past: Past, chunk_files: int) -> Iterator[Chunk]:
         for files in slices(self.listing, past.done, chunk_files):
             yield Chunk(files, self.listing.carried([file.row for file in files]))
 
-    def _compare(self) -> Past:
+    def _compare(self, retry_errors: bool) -> Past:
         return compare(
             self.out,
             self.listing,
             self.present,
-            retry_errors=self.retry_errors,
+            retry_errors=retry_errors,
             by_checksum=self.by_checksum,
             owns=None if self.shard is None else self.shard.owns,
         )

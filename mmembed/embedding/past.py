@@ -159,8 +159,13 @@ def compare(
 def apply(out: Place, listing: Listing, present: Index, past: Past, schema: pa.Schema) -> None:
     """Write the parts of ``past.changes`` again, each whole or not at all."""
     for change in past.changes:
-        rows = _kept(read_part(change.part), change.rows)
-        errors = _kept(_errors_of(change.part), change.errors)
+        try:
+            rows, errors = read_part(change.part), _errors_of(change.part)
+        except FileNotFoundError:
+            continue
+        if (len(rows), len(errors)) != (len(change.rows), len(change.errors)):
+            continue  # a run at the same URL was here in between; the next one looks again
+        rows, errors = _kept(rows, change.rows), _kept(errors, change.errors)
         if len(rows) or len(errors):
             now = _now(change.keys[change.rows], listing, present)
             arrays = [

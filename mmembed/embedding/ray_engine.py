@@ -9,6 +9,7 @@ takes in its whole input before it begins, and keeps tasks waiting for an actor 
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
 from collections import Counter, deque
@@ -16,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from socket import gethostname
 from typing import Any
 
 from mmembed import __version__
@@ -30,6 +30,7 @@ from mmembed.store.writer import read_card_text
 IN_FLIGHT = 2  # chunks an actor: one at work, one waiting
 ATTEMPTS = 4  # actors that a chunk, or a start, may cost
 PATIENCE_SECONDS = 30.0
+REACH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Worker:
             ConfigError: this machine can't do the task.
             SpaceError: the space can't be loaded.
         """
-        host = gethostname()
+        host = socket.gethostname()
         if task.version != __version__:
             versions = f"has mmembed {__version__}, not {task.version}"
             raise ConfigError(f"Ray worker on {host}: {versions}. Install the same on all.")
@@ -276,6 +277,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _reach(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -285,3 +287,14 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str | None) -> None:
+    """Refuse an address where nobody answers; Ray itself would try for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(f"--ray_address {address}: nobody answers there ({error})") from None

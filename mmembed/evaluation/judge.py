@@ -15,20 +15,21 @@ from mmembed.evaluation.geometry import alignment, effective_rank, modality_gap,
 from mmembed.evaluation.items import RELEVANCES, Items, Pool, choose_split, read_items
 from mmembed.evaluation.lint import lint, usable
 from mmembed.evaluation.retrieval import score
+from mmembed.storage import place
 from mmembed.store.table import EmbeddingTable
 
 
 def evaluate(
-    embeddings: Path,
+    embeddings: str | Path,
     report: Path | None = None,
     split: str | None = None,
     pool: Pool = "mean",
-    media: Path | None = None,
+    media: str | Path | None = None,
 ) -> Evaluation:
     """Score a Parquet dataset, and write report.html, report.json and report.md.
 
     Args:
-        embeddings: the folder that ``mmembed embed`` wrote, or a Parquet file of it.
+        embeddings: the folder or URL that ``mmembed embed`` wrote, or a Parquet file of it.
         report: folder for the report; None writes nothing.
         split: the split to score, or ``all``; without it ``test`` if there is one, else all.
             Classifiers learn from the ``train`` split, or by folds where all is scored.
@@ -39,7 +40,7 @@ def evaluate(
         StoreError: the dataset can't be read, mixes spaces, or has no usable vector.
         ConfigError: nothing in the split, or no such media folder.
     """
-    if media is not None and not Path(media).is_dir():
+    if media is not None and not place(media).is_dir():
         raise ConfigError(f"--media {media}: no such folder")
     if report is not None and Path(report).exists() and not Path(report).is_dir():
         raise ConfigError(f"--report {report}: is a file; give a folder")

@@ -18,6 +18,7 @@ from mmembed.evaluation.geometry import even_sample, pca_map, tsne_map
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.tables import all_tables, markdown, number
 from mmembed.evaluation.thumbnails import Thumbnail, thumbnail
+from mmembed.storage import place
 
 MAP_POINTS = 1500
 MATRIX_METRICS = ("mAP", "R@1", "R@5", "R@10", "MRR", "nDCG@10")
@@ -127,7 +128,7 @@ def _thumbnails(
 ) -> dict[int, Thumbnail]:
     """Return thumbnails of all shown items; sounds only where they can be played."""
     wanted = sorted(shown | {int(i) for i in points})
-    root = Path(media) if media else None
+    root = place(media) if media else None
 
     def make(index: int) -> Thumbnail:
         if root is None:

@@ -10,7 +10,6 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -21,7 +20,9 @@ from mmembed.media.audio import Waveform, decode_audio
 from mmembed.media.image import decode_image
 from mmembed.media.probe import probe
 from mmembed.media.segments import Span, uniform_times
+from mmembed.media.sniff import Source, opened
 from mmembed.media.video import decode_video
+from mmembed.storage import Place
 
 SIDE = 84
 FRAMES = 3
@@ -45,7 +46,7 @@ class Thumbnail:
     sound: str = ""
 
 
-def thumbnail(path: Path, modality: str, with_sound: bool = False) -> Thumbnail:
+def thumbnail(path: Place, modality: str, with_sound: bool = False) -> Thumbnail:
     """Return a picture, a strip of frames or a waveform (and its sound) of one file.
 
     A file that is gone or can't be decoded gives an empty thumbnail.
@@ -54,23 +55,23 @@ def thumbnail(path: Path, modality: str, with_sound: bool = False) -> Thumbnail:
     if maker is None:
         return Thumbnail()
     try:
-        return maker(path, with_sound)
+        return maker(opened(path), with_sound)
     except (MediaError, OSError, ValueError, soundfile.SoundFileError):
         return Thumbnail()
 
 
-def _picture(path: Path, with_sound: bool) -> Thumbnail:
+def _picture(path: Source, with_sound: bool) -> Thumbnail:
     return Thumbnail(_picture_uri(_small(decode_image(path, min_side=SIDE))))
 
 
-def _frames(path: Path, with_sound: bool) -> Thumbnail:
+def _frames(path: Source, with_sound: bool) -> Thumbnail:
     span = Span(0, 0.0, probe(path).duration_seconds or 0.0)
     clip = decode_video(path, uniform_times(span, FRAMES), min_side=SIDE)
     strip = [np.asarray(_small(frame)) for frame in clip.frames]
     return Thumbnail(_picture_uri(Image.fromarray(np.concatenate(strip, axis=1))))
 
 
-def _waveform(path: Path, with_sound: bool) -> Thumbnail:
+def _waveform(path: Source, with_sound: bool) -> Thumbnail:
     seconds = min(LONGEST_SECONDS, probe(path).duration_seconds or LONGEST_SECONDS)
     sound = decode_audio(path, Span(0, 0.0, seconds), channels=1)
     if sound.sample_rate not in MP3_RATES:
@@ -112,7 +113,7 @@ def _sound_uri(sound: Waveform) -> str:
     return f"data:audio/{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-MAKERS: dict[str, Callable[[Path, bool], Thumbnail]] = {
+MAKERS: dict[str, Callable[[Source, bool], Thumbnail]] = {
     "image": _picture,
     "audio": _waveform,
     "video": _frames,

@@ -12,7 +12,7 @@ from typing import IO
 
 from mmembed.errors import MediaError, Stage
 from mmembed.modality import Modality
-from mmembed.storage import RemoteFile
+from mmembed.storage import Place, RemoteFile, RemotePath
 
 Source = str | os.PathLike[str] | bytes | RemoteFile
 """A path, the encoded file in memory, or a file at a URL."""
@@ -55,6 +55,15 @@ MP3_KBPS = {  # by version is 1, layer; ISO 11172-3 and 13818-3
     (False, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+
+
+def opened(location: str | Place) -> Source:
+    """Return what decoders read: a path as it is, a URL so that it is asked as seldom as can be.
+
+    Raises:
+        OSError: there is no such file at the URL, or it can't be read.
+    """
+    return RemoteFile(location) if isinstance(location, RemotePath) else location
 
 
 def source_name(source: Source) -> str:

@@ -16,8 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import ConfigError, StoreError
+from mmembed.storage import Place, place
 from mmembed.store.lock import locked
-from mmembed.store.table import check_same_space, part_files, read_provenance
+from mmembed.store.table import (
+    Footer,
+    check_same_space,
+    open_part,
+    part_files,
+    read_footer,
+    read_part,
+)
 from mmembed.store.writer import (
     ROW_GROUP_ROWS,
     finish_compaction,
@@ -42,7 +50,7 @@ class CompactSummary:
         rows: rows in merged parts.
     """
 
-    out: Path
+    out: Place
     before: int
     after: int
     rows: int
@@ -52,78 +60,77 @@ class CompactSummary:
         return f"{self.out}: {self.before:,} parts became {self.after:,}; {self.rows:,} rows moved"
 
 
-def compact(out: Path, part_rows: int = PART_ROWS) -> CompactSummary:
+def compact(out: str | Path, part_rows: int = PART_ROWS) -> CompactSummary:
     """Merge the small parts of a dataset into larger ones.
 
     Args:
-        out: the dataset.
+        out: the dataset, at a path or URL.
         part_rows: parts are merged until they have this many rows.
 
     Raises:
         StoreError: no dataset there, parts of different spaces, or another run is writing to it.
         ConfigError: ``part_rows`` is not positive.
     """
-    out = Path(out)
     if part_rows < 1:
         raise ConfigError(f"--part_rows {part_rows}: must be positive")
-    if not part_files(out) or out.is_file():
-        raise StoreError(f"{out}: no part-*.parquet in it. Run `mmembed embed` first.")
-    with locked(out):
-        remove_leftovers(out)
-        parts = part_files(out)
-        first = read_provenance(parts[0])
-        for part in parts:
-            check_same_space(first, str(parts[0]), read_provenance(part), str(part))
+    dataset = place(out)
+    if not part_files(dataset) or dataset.is_file():
+        raise StoreError(f"{dataset}: no part-*.parquet in it. Run `mmembed embed` first.")
+    with locked(dataset):
+        remove_leftovers(dataset)
+        parts = [read_footer(part) for part in part_files(dataset)]
+        first = parts[0]
+        for other in parts:
+            check_same_space(first.provenance, str(first.part), other.provenance, str(other.part))
         rows = after = 0
         for group in _groups(parts, part_rows):
             after += 1
             if len(group) > 1:
-                rows += _merge(out, group)
-    return CompactSummary(out, len(parts), after, rows)
+                rows += _merge(dataset, group)
+    return CompactSummary(dataset, len(parts), after, rows)
 
 
-def _groups(parts: Iterable[Path], part_rows: int) -> Iterator[list[Path]]:
+def _groups(parts: Iterable[Footer], part_rows: int) -> Iterator[list[Footer]]:
     """Yield parts that become one: of one schema, and not many more than ``part_rows`` rows."""
-    group: list[Path] = []
-    total, schema = 0, pa.schema([])
+    group: list[Footer] = []
+    total = 0
     for part in parts:
-        found = pq.read_schema(part)
-        count = pq.read_metadata(part).num_rows
-        fits = total + count <= part_rows and found.equals(schema, check_metadata=True)
-        if group and not fits:
-            yield group
-            group, total = [], 0
+        if group:
+            alike = part.schema.equals(group[0].schema, check_metadata=True)
+            if not alike or total + part.rows > part_rows:
+                yield group
+                group, total = [], 0
         group.append(part)
-        total, schema = total + count, found
+        total += part.rows
     if group:
         yield group
 
 
-def _merge(out: Path, parts: list[Path]) -> int:
-    names = [part.name for part in parts]
+def _merge(out: Place, parts: list[Footer]) -> int:
+    names = [footer.part.name for footer in parts]
     digest = hashlib.blake2b("\n".join(names).encode(), digest_size=10).hexdigest()
     merged = f"part-{digest}.parquet"
     errors = [out / "_errors" / name for name in names if (out / "_errors" / name).exists()]
     if errors:
-        tables = [pq.read_table(path) for path in errors]
+        tables = [read_part(path) for path in errors]
         table = pa.concat_tables(tables, promote_options="default")
         write_whole(out / "_errors" / merged, lambda path: write_parquet(table, path))
     note_compaction(out, merged, names)
     write_whole(out / merged, lambda path: _copy(parts, path))
     finish_compaction(out)
-    return int(pq.read_metadata(out / merged).num_rows)
+    return sum(footer.rows for footer in parts)
 
 
-def _copy(parts: list[Path], target: Path) -> None:
-    schema = pq.read_schema(parts[0])
+def _copy(parts: list[Footer], target: Path) -> None:
+    schema = parts[0].schema
     with pq.ParquetWriter(target, schema, **parquet_options(schema)) as writer:
         held: list[pa.Table] = []
-        for part in parts:
-            file = pq.ParquetFile(part)
-            for number in range(file.num_row_groups):
-                held.append(file.read_row_group(number).cast(schema))
-                if sum(map(len, held)) >= ROW_GROUP_ROWS:
-                    writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)
-                    held = []
+        for footer in parts:
+            with open_part(footer.part) as file:
+                for number in range(file.num_row_groups):
+                    held.append(file.read_row_group(number).cast(schema))
+                    if sum(map(len, held)) >= ROW_GROUP_ROWS:
+                        writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)
+                        held = []
         if held:
             writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)

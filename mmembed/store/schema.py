@@ -20,15 +20,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from mmembed.errors import StoreError
 
 FORMAT = 1
+ID_BYTES = 16
 VectorType = Literal["float32", "float16", "list"]
 
 ROW_FIELDS: tuple[pa.Field, ...] = (
@@ -105,8 +107,24 @@ class Provenance:
 
 def row_id(path: str, modality: str, segment_index: int | None) -> str:
     """Return the stable id of a row: 32 hexadecimal digits of a hash."""
-    key = "\0".join((path, modality, "" if segment_index is None else str(segment_index)))
-    return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return _row_hash(path, modality, segment_index).hex()
+
+
+def row_ids(
+    paths: Iterable[str], modalities: Iterable[str], segment_indices: Iterable[int | None]
+) -> pa.Array:
+    """Return the :func:`row_id` of each row, as strings ``(rows,)``; no Python text for each."""
+    digests = b"".join(map(_row_hash, paths, modalities, segment_indices))
+    rows = len(digests) // ID_BYTES
+    ends = np.arange(0, 2 * len(digests) + 1, 2 * ID_BYTES, dtype=np.int32)
+    return pa.StringArray.from_buffers(
+        rows, pa.py_buffer(ends), pa.py_buffer(digests.hex().encode("ascii"))
+    )
+
+
+def _row_hash(path: str, modality: str, segment_index: int | None) -> bytes:
+    key = f"{path}\0{modality}\0{'' if segment_index is None else segment_index}"
+    return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
 
 
 def vector_type(dim: int, kind: VectorType) -> pa.DataType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ class EmbeddingTable:
             raise StoreError(f"{path}: no part-*.parquet in it. Run `mmembed embed` first.")
         tables, first = [], None
         for part in parts:
-            provenance = read_provenance(part)
+            provenance = read_footer(part).provenance
             first = first or provenance
             check_same_space(first, str(parts[0]), provenance, str(part))
             wanted = None if columns is None else [*dict.fromkeys((*NEEDED, *columns))]
@@ -143,15 +144,32 @@ def replaced_parts(folder: Place) -> set[str]:
     return set(note["replaced"]) if (folder / note["merged"]).exists() else set()
 
 
-def read_provenance(part: Place) -> Provenance:
-    """Return what made a part file.
+@dataclass(frozen=True)
+class Footer:
+    """What a part file says of itself, without its rows.
+
+    Attributes:
+        part: the file.
+        schema: its columns, with their metadata.
+        rows: how many it has.
+        provenance: what made it.
+    """
+
+    part: Place
+    schema: pa.Schema
+    rows: int
+    provenance: Provenance
+
+
+def read_footer(part: Place) -> Footer:
+    """Return what a part file says of itself.
 
     Raises:
         StoreError: not Parquet, or not written by mmembed.
     """
     try:
         with open_part(part) as file:
-            schema = file.schema_arrow
+            schema, rows = file.schema_arrow, file.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         first = str(error).splitlines()[0]
         raise StoreError(f"{part}: not a Parquet file that can be read ({first})") from None
@@ -159,7 +177,8 @@ def read_provenance(part: Place) -> Provenance:
     missing = [name for name in NEEDED if name not in schema.names]
     if b"mmembed" not in metadata or missing:
         raise StoreError(f"{part}: not an embedding dataset of mmembed (it has {schema.names})")
-    return Provenance.from_json(metadata[b"mmembed"], str(part))
+    provenance = Provenance.from_json(metadata[b"mmembed"], str(part))
+    return Footer(part, schema, rows, provenance)
 
 
 def check_same_space(first: Provenance, first_path: str, other: Provenance, path: str) -> None:

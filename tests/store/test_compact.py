@@ -17,7 +17,7 @@ from mmembed.errors import ConfigError, StoreError
 from mmembed.store.compact import compact
 from mmembed.store.lock import locked
 from mmembed.store.schema import ERROR_SCHEMA, Provenance, row_schema
-from mmembed.store.table import EmbeddingTable, read_errors
+from mmembed.store.table import EmbeddingTable, Footer, read_errors, read_footer
 from mmembed.store.writer import VECTOR_LEAF, rows_table, write_part
 from tests.store.test_writer import PROVENANCE, failure, table_of
 
@@ -56,6 +56,21 @@ def test_rows_and_errors_stay_as_they_are(tmp_path: Path) -> None:
     leaf = pq.read_metadata(parts[0]).row_group(0)
     columns = {leaf.column(i).path_in_schema: leaf.column(i) for i in range(leaf.num_columns)}
     assert "BYTE_STREAM_SPLIT" in columns[VECTOR_LEAF].encodings
+
+
+def test_the_footer_of_each_part_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parts(tmp_path, 6)
+    asked: list[str] = []
+
+    def counted(part: Path) -> Footer:
+        asked.append(part.name)
+        return read_footer(part)
+
+    monkeypatch.setattr(mmembed.store.compact, "read_footer", counted)
+    assert compact(tmp_path, part_rows=30).after == 2
+    assert asked == [f"part-{number:02}.parquet" for number in range(6)]
 
 
 def test_a_second_compaction_has_nothing_to_do(tmp_path: Path) -> None:

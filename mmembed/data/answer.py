@@ -10,7 +10,7 @@ from mmembed.errors import Stage
 from mmembed.media.segments import Span
 from mmembed.storage import RemotePath
 
-SEND_BYTES = 8 << 20
+SEND_BYTES = 4 << 20
 MAX_PIXELS = 178_956_970  # where Pillow takes a picture for a decompression bomb
 MAX_SECONDS = 24 * 3600.0
 

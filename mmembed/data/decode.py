@@ -8,6 +8,7 @@ process it runs in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +30,7 @@ class Decoder:
 
     Args:
         preprocess: by modality; files of other modalities are problems.
-        send_bytes: no further span is begun when the values take this much.
+        send_bytes: about how much values may take; one file's first spans are always taken.
         max_pixels: pictures and videos with more pixels (a frame) are problems.
         max_seconds: sounds and videos that last longer are problems.
         allow_truncated: take what there is of a sound or video that stops early.
@@ -106,20 +107,41 @@ class Decoder:
             message = "changed while it was being read. Run again."
             return Problem("decode", "MediaError", message, modality=modality)
         piece = Piece(spans[request.first][0], len(spans))
-        for kind, span in spans[request.first :]:
-            if kind != piece.modality or room <= 0:
-                break
-            media, span, truncated = self._load_span(kind, source, span)
+        kind, preprocess = piece.modality, self.preprocess[piece.modality]
+        together = preprocess.together(info)
+        wanted = [span for other, span in spans[request.first :] if other == kind]
+        for media, span, truncated in self._loaded(kind, source, wanted, together):
             if media is not None:
                 piece.spans.append(span)
-                piece.values.append(self.preprocess[kind](media))
+                piece.values.append(preprocess(media))
                 room -= piece.values[-1].nbytes
             piece.taken += 1
             if truncated:
                 piece.truncated = True
-                piece.taken = sum(other == kind for other, _ in spans[request.first :])
+                piece.taken = len(wanted)
+                break
+            whole = piece.taken % together == 0
+            if whole and piece.values and room < together * piece.values[-1].nbytes:
                 break
         return piece
+
+    def _loaded(
+        self, kind: str, source: Source, spans: list[Span | None], together: int
+    ) -> Iterator[tuple[Any, Span | None, bool]]:
+        """Yield what spans hold, as :meth:`_load_span` does it for one.
+
+        They are decoded ``together``, always the same ones, so that what a file gives does not
+        depend on where its pieces end; if that fails, one by one, for each to say its own.
+        """
+        for start in range(0, len(spans), together):
+            few = spans[start : start + together]
+            media: list[Any] = []
+            with suppress(MediaError):
+                media = self.preprocess[kind].load_spans(source, few) if len(few) > 1 else []
+            if media:
+                yield from ((each, span, False) for each, span in zip(media, few, strict=True))
+            else:
+                yield from (self._load_span(kind, source, span) for span in few)
 
     def _load_span(
         self, kind: str, source: Source, span: Span | None

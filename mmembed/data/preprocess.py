@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -24,6 +25,8 @@ from mmembed.media.segments import Span, cut, uniform_times
 from mmembed.media.video import Clip, decode_video
 from mmembed.modality import Modality
 
+TOGETHER_BYTES = 32 << 20  # of sound as it is in the file
+TOGETHER_VALUES = 1 << 20
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -64,6 +67,14 @@ class Preprocess(ABC):
     def spans(self, info: MediaInfo) -> list[Span | None]:
         """Return where a file is cut; ``[None]`` for one that is taken whole."""
         return [None]
+
+    def together(self, info: MediaInfo) -> int:
+        """Return how many spans :meth:`load_spans` takes best, a function of the file alone."""
+        return 1
+
+    def load_spans(self, source: Source, spans: Sequence[Span | None]) -> list[Any]:
+        """Decode spans that follow one another, each as :meth:`load` does it."""
+        return [self.load(source, span) for span in spans]
 
 
 @dataclass(frozen=True)
@@ -182,6 +193,29 @@ class AudioPreprocess(Preprocess):
         """Return the segments of a sound, or of the sound track of a video."""
         track = info.sound_seconds if info.modality == "video" else None
         return _spans(self, info.duration_seconds if track is None else track)
+
+    def together(self, info: MediaInfo) -> int:
+        """Return how many spans to decode at once: some formats read all that lies before them."""
+        second = 4 * (info.sample_rate or 0) * (info.channels or 0)
+        if not second:
+            return 1
+        read = 1 + (TOGETHER_BYTES / second - self.segment_seconds) / self.hop_seconds
+        kept = TOGETHER_VALUES / (self.segment_seconds * self.sample_rate)
+        return max(1, int(min(read, kept)))
+
+    def load_spans(self, source: Source, spans: Sequence[Span | None]) -> list[Waveform]:
+        """Decode spans that follow one another, in one go."""
+        cuts = [span for span in spans if span is not None]
+        if len(cuts) < 2:
+            return [self.load(source, span) for span in spans]
+        begin, rate = cuts[0].start_seconds, self.sample_rate
+        end = max(span.end_seconds for span in cuts)
+        samples = self.load(source, Span(cuts[0].index, begin, end)).samples
+        ranges = [(round(s.start_seconds * rate), round(s.end_seconds * rate)) for s in cuts]
+        first = ranges[0][0]
+        if ranges[-1][0] - first >= samples.shape[1]:  # the file ends sooner: let that span say so
+            return [self.load(source, span) for span in spans]
+        return [Waveform(samples[:, a - first : b - first], rate, a / rate) for a, b in ranges]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from mmembed.space import Space
 # The model's threads wait for one another in every layer: a decoder that takes the core of one of
 # them holds up all. So decoders take what is left, which is also all there is while it waits.
 NICENESS = 10
-LEAST_ITEMS = 16  # smaller batches do not tell how many threads are best
+LEAST_ITEMS = 16  # smaller batches tell how many threads are best only if they are whole
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
 
 
@@ -61,8 +61,7 @@ class LocalEngine:
 
     def __post_init__(self) -> None:
         self._sizes = BatchSizes(self.space.device, self.batch_size)
-        least = min(self.batch_size or LEAST_ITEMS, LEAST_ITEMS)
-        self._threads = ThreadChoice(self.space.device, least)
+        self._threads = ThreadChoice(self.space.device)
 
     def run(
         self,
@@ -134,6 +133,7 @@ class LocalEngine:
             if isinstance(result, FileRows):
                 result.spans[place] = piece.modality, span
             kind = piece.modality, preprocess.bucket(values)
+            self._sizes.meet(kind, values)
             for bucket, batch in buckets.add((number, place), kind, values):
                 self._embed(chunk, bucket, batch)
 
@@ -149,8 +149,9 @@ class LocalEngine:
         modality, length = bucket
         try:
             values, mask = collate([item for _, item in batch], length)
+            whole = len(batch) >= min(LEAST_ITEMS, self._sizes.size(bucket))
             began = time.perf_counter()
-            with self._threads.batch(modality, len(batch), values.numel()):
+            with self._threads.batch(modality, whole, values.numel()):
                 vectors = self.space.embed_batch(modality, values, mask, self.precision)
             self._sizes.took(bucket, len(batch), time.perf_counter() - began)
         except Exception as error:

@@ -51,17 +51,20 @@ def answers(
     again: deque[Group] = deque()
     fewest = workers * 2 if workers else 1
     depth, usual_bytes = fewest, SEND_BYTES
+    ready: list[tuple[Chunk, int, int, Answer]] = []
     while True:
         while pool.in_flight < depth:
             group = again.popleft() if again else next(fresh, None)
             if group is None:
                 break
             pool.submit(group, group.requests)
+        yield from ready  # only now: the rest of a long file is decoded while these are embedded
+        ready = []
         if not pool.in_flight:
             return
         group, outcome = pool.wait()
         if isinstance(outcome, Failure):
-            yield from _failed(group, outcome, again)
+            ready = list(_failed(group, outcome, again))
             continue
         for number, request, answer in zip(group.numbers, group.requests, outcome, strict=False):
             if isinstance(answer, Problem):
@@ -69,7 +72,7 @@ def answers(
             elif request.first + answer.taken < answer.count:
                 rest = replace(request, first=request.first + answer.taken)
                 again.append(Group(group.chunk, [number], [rest], group.attempts))
-            yield group.chunk, number, request.first, answer
+            ready.append((group.chunk, number, request.first, answer))
         begun = len(outcome)
         if begun < len(group.numbers):
             later = Group(

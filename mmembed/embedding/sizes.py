@@ -1,7 +1,8 @@
 """How many items a forward pass takes: as many as make it faster, and fit into memory.
 
 Vectors do not depend on it. A larger batch keeps a GPU busy; on a CPU it soon only costs memory.
-So sizes are tried upwards on real batches, and one that does not fit is never tried again.
+So sizes are tried upwards on real batches, and one that does not fit is never tried again. What a
+batch may hold is bounded, so that a file of many spans takes little more memory than one of one.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable
 
+import numpy as np
 import torch
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 FIRST = 32
 MOST_ON_CPU = 64
+# A model on a CPU keeps some 40 to 100 bytes of activations for each value. Eight pictures of
+# 224 × 224, or eight spans of ten seconds at 16 kHz, keep its cores as busy as more would.
+MOST_VALUES_ON_CPU = 8 * 160_000
+MOST_BYTES = 64 << 20  # beside a GPU the values take this twice: as items, and as a batch
 IGNORED = 6  # batches before a size counts: warm-up, and the choice of threads
 TRIALS = 3
 LEAST_GAIN = 1.05
@@ -28,7 +34,8 @@ class BatchSizes:
     """
 
     def __init__(self, device: torch.device, fixed: int | None = None) -> None:
-        most = MOST_ON_CPU if device.type == "cpu" else SIZES[-1]
+        self._on_cpu, self._fixed = device.type == "cpu", fixed is not None
+        most = MOST_ON_CPU if self._on_cpu else SIZES[-1]
         self._sizes = (fixed,) if fixed else tuple(size for size in SIZES if size <= most)
         self._first = 0 if fixed else self._sizes.index(FIRST)
         self._place: dict[Hashable, int] = defaultdict(lambda: self._first)
@@ -42,6 +49,15 @@ class BatchSizes:
         """Return how many items of one kind to take now."""
         size = self._sizes[self._place[kind]]
         return min(size, self._most.get(kind, size))
+
+    def meet(self, kind: Hashable, values: np.ndarray) -> None:
+        """Learn how large an item of one kind is, before it goes into a batch."""
+        if self._fixed or not values.size:
+            return
+        bound, size = (
+            (MOST_VALUES_ON_CPU, values.size) if self._on_cpu else (MOST_BYTES, values.nbytes)
+        )
+        self._most[kind] = max(1, min(bound // size, self._most.get(kind, SIZES[-1])))
 
     def took(self, kind: Hashable, items: int, seconds: float) -> None:
         """Learn how long a batch took; only whole batches count."""
@@ -59,7 +75,7 @@ class BatchSizes:
         if before is not None and before < now * LEAST_GAIN:
             self._place[kind] -= 1
             self._settled.add(kind)
-        elif self._place[kind] + 1 < len(self._sizes):
+        elif self._place[kind] + 1 < len(self._sizes) and items == self._sizes[self._place[kind]]:
             self._before[kind], self._ignored[kind] = now, 1
             self._place[kind] += 1
         else:

@@ -26,11 +26,9 @@ class ThreadChoice:
 
     Args:
         device: nothing is done unless it is the CPU.
-        least_items: batches of fewer items are not compared, they cost more an item.
     """
 
-    def __init__(self, device: torch.device, least_items: int = 1) -> None:
-        self._least = least_items
+    def __init__(self, device: torch.device) -> None:
         self._all = torch.get_num_threads()
         self._active = device.type == "cpu" and self._all > 1
         self._batches: dict[Hashable, int] = defaultdict(int)
@@ -42,18 +40,17 @@ class ThreadChoice:
         return self._chosen.get(kind, self._all)
 
     @contextmanager
-    def batch(self, kind: Hashable, items: int, size: int) -> Iterator[None]:
+    def batch(self, kind: Hashable, whole: bool, size: int) -> Iterator[None]:
         """Run a batch inside.
 
         Args:
             kind: batches of one kind cost about the same for their size.
-            items: number of items.
+            whole: others are not compared, they cost more an item.
             size: number of values, padding included.
         """
         if not self._active:
             yield
             return
-        whole = items >= self._least
         turn = self._batches[kind] % PERIOD - WARM_UP
         self._batches[kind] += whole
         trying = whole and 0 <= turn < TRIALS

@@ -80,14 +80,13 @@ def _decode(source: Source, wanted: Range, seek_from_seconds: float) -> Track | 
             raise MediaError(name, "decode", message, frames.decoder)
         clock = _Clock(opening, _origin_seconds(container, opening[0]))
         first, stop = wanted(clock.rate)
-        position, following = clock.begin, itertools.chain(opening, frames)
+        position, following = clock.begin, cast(Iterator[Any], itertools.chain(opening, frames))
         if first - clock.begin >= seek_from_seconds * clock.rate:
             frames.seek(clock.origin_seconds + first / clock.rate - PREROLL_SECONDS)
-            landed = next(iter(frames), None)
-            place = None if landed is None else clock.place(landed)
+            place, following = _landing(clock, frames, first)
             if place is None or place > first:
                 return None
-            position, following = place, itertools.chain([landed], frames)
+            position = place
         samples, reached = _collect(clock, following, position, (first, stop))
         if clock.changed:
             message = "changes its rate or channels midway. Re-encode it."
@@ -106,6 +105,26 @@ def _decode(source: Source, wanted: Range, seek_from_seconds: float) -> Track | 
             reached / clock.rate,
             declared if short else None,
         )
+
+
+def _landing(clock: _Clock, frames: _Frames, first: int) -> tuple[int | None, Iterator[Any]]:
+    """Return the place of a frame that was seeked to, None if unknown, and the frames from it on.
+
+    FFmpeg misplaces a Vorbis frame between a long and a short block. Two of one length that
+    follow each other lie right, so Vorbis begins with such a pair.
+    """
+    landed = next(iter(frames), None)
+    place = None if landed is None else clock.place(landed)
+    if frames.decoder != "vorbis":
+        return place, itertools.chain([landed], frames)
+    while landed is not None and place is not None and place <= first:
+        after = next(iter(frames), None)
+        following = None if after is None else clock.place(after)
+        alike = after is not None and after.samples == landed.samples
+        if alike and following == place + landed.samples:
+            return place, itertools.chain([landed, after], frames)
+        landed, place = after, following
+    return None, iter(())
 
 
 def _collect(

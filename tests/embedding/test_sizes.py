@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from mmembed.embedding import embed
-from mmembed.embedding.sizes import FIRST, MOST_ON_CPU, SIZES, BatchSizes
+from mmembed.embedding.sizes import (
+    FIRST,
+    MOST_BYTES,
+    MOST_ON_CPU,
+    MOST_VALUES_ON_CPU,
+    SIZES,
+    BatchSizes,
+)
 from mmembed.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_picture
@@ -60,6 +67,26 @@ def test_what_did_not_fit_is_never_tried_again() -> None:
     assert fixed.size("image") == 100
     fixed.too_large("image", 100)
     assert fixed.size("image") == 50
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 10.0, 60.0, 600.0])
+@pytest.mark.parametrize("device", [CPU, GPU])
+def test_a_batch_holds_a_bounded_amount_however_large_its_items_are(
+    device: torch.device, seconds: float
+) -> None:
+    values = np.zeros(round(16000 * seconds), np.float32)
+    sizes, fixed = BatchSizes(device), BatchSizes(device, fixed=100)
+    seen = set()
+    for _ in range(200):
+        sizes.meet("sound", values)
+        fixed.meet("sound", values)
+        size = sizes.size("sound")
+        seen.add(size)
+        sizes.took("sound", size, 1.0)
+    most = MOST_VALUES_ON_CPU // values.size if device == CPU else MOST_BYTES // values.nbytes
+    assert max(seen) <= max(1, most)
+    assert max(seen) >= min(most, MOST_ON_CPU)
+    assert fixed.size("sound") == 100
 
 
 def test_a_batch_that_does_not_fit_is_embedded_in_smaller_ones(

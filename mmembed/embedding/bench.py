@@ -29,6 +29,7 @@ from mmembed.embedding.engine import LocalEngine
 from mmembed.embedding.listing import File, Listing, list_source
 from mmembed.embedding.local import usable_device
 from mmembed.embedding.settings import Machine
+from mmembed.embedding.sizes import BatchSizes
 from mmembed.errors import ConfigError, ManifestError, MediaError
 from mmembed.media.probe import probe
 from mmembed.media.sniff import opened
@@ -47,7 +48,6 @@ ADVICE = {
 }
 WARM_UP = 2
 MACHINE = Machine()
-BATCH = 32  # where none is asked for
 
 
 @dataclass
@@ -147,7 +147,7 @@ def bench(
     if not items:
         raise ManifestError(f"{source}: none of {len(sample)} files can be embedded")
     seconds |= {step: cost[step] / len(items) for step in ("decode", "transform")}
-    seconds["model"] = _model_seconds(model, items, precision, machine.batch_size or BATCH)
+    seconds["model"] = _model_seconds(model, items, precision, machine.batch_size)
     seconds["model"] /= len(items)
     seconds["write"] = _write_seconds(sample, items, model.dim, listing) / len(items)
     workers, failed = machine.decode_workers, len(sample) - len(items)
@@ -181,13 +181,18 @@ def _decoded(sample: list[File], preprocess: dict[str, Preprocess]) -> tuple[Cou
     return cost, items
 
 
-def _model_seconds(model: Space, items: Items, precision: Precision, batch_size: int) -> float:
+def _model_seconds(
+    model: Space, items: Items, precision: Precision, batch_size: int | None
+) -> float:
     """Return the seconds of all values through the model, in batches of one padded length."""
-    buckets: Buckets[None] = Buckets(batch_size)
+    sizes = BatchSizes(model.device, batch_size)
+    buckets: Buckets[None] = Buckets(sizes.size)
     batches: list[tuple[Any, list[tuple[None, np.ndarray]]]] = []
     for kind, values in items:
         for value in values:
-            batches += buckets.add(None, (kind, model.preprocess[kind].bucket(value)), value)
+            bucket = kind, model.preprocess[kind].bucket(value)
+            sizes.meet(bucket, value)
+            batches += buckets.add(None, bucket, value)
     batches += buckets.flush()
     best: list[float] = []
     every = torch.get_num_threads()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +63,11 @@ class LocalEngine:
     def __post_init__(self) -> None:
         self._sizes = BatchSizes(self.space.device, self.batch_size)
         self._threads = ThreadChoice(self.space.device)
+        self._kept: Pool | None = None
+
+    def keep(self) -> None:
+        """Keep the decode processes from one run to the next, as long as this process lives."""
+        self._kept = self._pool()
 
     def run(
         self,
@@ -82,7 +88,7 @@ class LocalEngine:
                 else:
                     done(write(chunk))
 
-        with self._pool() as pool:
+        with self._pool() if self._kept is None else nullcontext(self._kept) as pool:
             for chunk, number, first, answer in answers(opened(), pool, self.workers):
                 buckets = waiting[id(chunk)]
                 if isinstance(answer, Problem):

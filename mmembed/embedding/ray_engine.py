@@ -84,6 +84,7 @@ class Worker:
             for name, content in task.space.items():
                 (Path(folder) / name).write_bytes(content)
             self._engine = local_engine(folder, task.rows, task.limits, task.machine)
+        self._engine.keep()
 
     def embed(self, chunk: Chunk, write: Callable[[Chunk], Committed]) -> Committed:
         """Embed a chunk, write it, and return what came of it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
-from mmembed.storage import Place, place
+from mmembed.storage import Place, RemotePath, place
 from mmembed.store.schema import ERROR_SCHEMA, Provenance
 
 COMPACTION = "_compaction.json"
@@ -110,14 +112,21 @@ def part_files(path: str | Place) -> list[Place]:
     return sorted(found, key=lambda part: part.name)
 
 
-def open_part(part: Place) -> pq.ParquetFile:
-    """Open a Parquet file, on disk or at a URL.
+@contextmanager
+def open_part(part: Place) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file, on disk or at a URL, while inside.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is none, or it was removed meanwhile.
         pyarrow.ArrowException: it is none.
     """
-    return pq.ParquetFile(part if isinstance(part, Path) else part.open())
+    try:
+        with pq.ParquetFile(part if isinstance(part, Path) else part.open()) as file:
+            yield file
+    except OSError as error:
+        if isinstance(part, RemotePath) and not part.exists():
+            raise FileNotFoundError(f"{part}: is gone") from error
+        raise
 
 
 def read_part(part: Place, columns: list[str] | None = None) -> pa.Table:

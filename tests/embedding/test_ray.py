@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mmembed.embedding import EmbedSummary, embed
-from mmembed.embedding.ray_engine import Task, Worker
+from mmembed.embedding.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError, MissingExtraError
 from mmembed.store.writer import read_card_text
@@ -106,10 +106,13 @@ def test_killed_workers_and_a_lost_node_change_nothing(
     running.start()
     killed = 0
     for parts in (3, 25, 50):
-        while running.is_alive() and len(list(out.glob("part-*.parquet"))) < parts:
+        found: list[int] = []
+        while running.is_alive() and not found:
             time.sleep(0.005)
-        for process in actors()[:1]:
-            os.kill(process, signal.SIGKILL)
+            if len(list(out.glob("part-*.parquet"))) >= parts:
+                found = actors()
+        if found:
+            os.kill(found[0], signal.SIGKILL)
             killed += 1
     cluster.remove_node(third)
     running.join(timeout=200)

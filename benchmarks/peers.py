@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.dataset as ds
-from embed import film, photo, sound
+from corpus import film, photo, sound
 from page import conditions, write_section
 from peers_setup import TOOLS, Tool, call, make_weights, python_of, set_up, versions
 

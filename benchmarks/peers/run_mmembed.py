@@ -8,14 +8,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 
 from outcome import Task, Timer
 
-from mmembed.embedding import embed, folder
+from mmembed.embedding import embed, local
 
 
 def main() -> None:
     task = Task.told()
     space = task.weights / task.kind
-    loaded = folder.load_space(space)
-    folder.load_space = lambda *_: loaded
+    loaded = local.load_space(space)
+    local.load_space = lambda *_: loaded
     timer = Timer()
     embed(task.media, task.out, space=space)
     timer.stop()

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 
 import torch
 
-WARM_UP = 2
-TRIALS = 4
+WARM_UP = 1
+TRIALS = 2  # of each, where the first does not tell
+CLEAR = 1.5
 PERIOD = 500
 LEAST_GAIN = 1.15
 
@@ -32,7 +33,7 @@ class ThreadChoice:
         self._all = torch.get_num_threads()
         self._active = device.type == "cpu" and self._all > 1
         self._batches: dict[Hashable, int] = defaultdict(int)
-        self._seconds: dict[tuple[Hashable, int], list[float]] = defaultdict(list)
+        self._trials: dict[Hashable, tuple[list[float], list[float]]] = {}
         self._chosen: dict[Hashable, int] = {}
 
     def chosen(self, kind: Hashable) -> int:
@@ -51,21 +52,38 @@ class ThreadChoice:
         if not self._active:
             yield
             return
-        turn = self._batches[kind] % PERIOD - WARM_UP
-        self._batches[kind] += whole
-        trying = whole and 0 <= turn < TRIALS
-        threads = (1, self._all)[turn % 2] if trying else self.chosen(kind)
-        torch.set_num_threads(threads)
+        if whole:
+            if self._batches[kind] % PERIOD == WARM_UP:
+                self._trials[kind] = [], []
+            self._batches[kind] += 1
+        trial = self._trials.get(kind) if whole else None
+        alone = trial is not None and len(trial[1]) < len(trial[0])
+        torch.set_num_threads(1 if alone else self._all if trial else self.chosen(kind))
         started = time.perf_counter()
         try:
             yield
         finally:
             torch.set_num_threads(self._all)
-        if trying:
-            self._seconds[kind, threads].append((time.perf_counter() - started) / size)
-        if trying and turn == TRIALS - 1:
-            self.choose(kind, self._seconds.pop((kind, 1)), self._seconds.pop((kind, self._all)))
+        if trial:
+            trial[alone].append((time.perf_counter() - started) / size)
+            if self.choose(kind, *trial):
+                del self._trials[kind]
 
-    def choose(self, kind: Hashable, one: list[float], every: list[float]) -> None:
-        """Take all threads if they are clearly faster than one, by the best of each's trials."""
-        self._chosen[kind] = self._all if min(one) > LEAST_GAIN * min(every) else 1
+    def choose(self, kind: Hashable, every: list[float], one: list[float]) -> bool:
+        """Take all threads if they are faster than one, by the best of each's trials.
+
+        Args:
+            kind: of the batches.
+            every: seconds a value with all threads.
+            one: seconds a value with one.
+
+        Returns:
+            whether the trials tell; more are needed otherwise.
+        """
+        if len(one) < len(every):
+            return False
+        gain = min(one) / min(every)
+        if len(one) < TRIALS and 1 / CLEAR < gain < CLEAR:
+            return False
+        self._chosen[kind] = self._all if gain > LEAST_GAIN else 1
+        return True

@@ -18,7 +18,7 @@ from mmembed.embedding.listing import Listing, file_key
 from mmembed.errors import StoreError
 from mmembed.storage import Place
 from mmembed.store.schema import ERROR_SCHEMA, RESERVED
-from mmembed.store.table import open_part, part_files, read_part
+from mmembed.store.table import part_files, read_part
 from mmembed.store.writer import remove_part, write_part
 
 KEY_COLUMNS = ("path", "modality", "size")
@@ -181,9 +181,7 @@ def apply(out: Place, listing: Listing, present: Index, past: Past, schema: pa.S
 def _read(part: Place) -> tuple[pa.Table, pa.Table]:
     """Return the rows of a part without their vectors, and its errors."""
     try:
-        with open_part(part) as file:
-            cheap = [name for name in file.schema_arrow.names if name != "embedding"]
-            rows = file.read(columns=cheap)
+        rows = read_part(part, leave_out=("embedding",))
         errors = _errors_of(part)
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from mmembed.store.schema import ERROR_SCHEMA, Provenance
 
 COMPACTION = "_compaction.json"
 NEEDED = ("id", "path", "modality", "embedding")
+ATTEMPTS, PAUSE_SECONDS = 4, 0.25
 
 
 class EmbeddingTable:
@@ -129,19 +131,34 @@ def open_part(part: Place) -> Iterator[pq.ParquetFile]:
         raise
 
 
-def read_part(part: Place, columns: list[str] | None = None) -> pa.Table:
+def read_part(
+    part: Place, columns: list[str] | None = None, leave_out: Collection[str] = ()
+) -> pa.Table:
     """Return the rows of a Parquet file, on disk or at a URL.
+
+    At a URL another run may replace the file between two requests, so it is tried again.
 
     Args:
         part: the file.
         columns: those to read; None for all.
+        leave_out: those of them not to read.
 
     Raises:
         FileNotFoundError: there is none.
         pyarrow.ArrowException: it is none.
     """
-    with open_part(part) as file:
-        return file.read(columns=columns)
+    for attempt in range(ATTEMPTS, 0, -1):
+        try:
+            with open_part(part) as file:
+                wanted = columns or file.schema_arrow.names
+                return file.read(columns=[name for name in wanted if name not in leave_out])
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError):
+            if attempt == 1 or not isinstance(part, RemotePath):
+                raise
+            time.sleep(PAUSE_SECONDS)
+    raise AssertionError
 
 
 def replaced_parts(folder: Place) -> set[str]:

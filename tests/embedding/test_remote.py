@@ -19,7 +19,7 @@ from mmembed.cli import main
 from mmembed.embedding import embed
 from mmembed.errors import ConfigError, ManifestError, StoreError
 from mmembed.storage import RemotePath, place
-from mmembed.store.table import EmbeddingTable, part_files, read_errors
+from mmembed.store.table import EmbeddingTable, open_part, part_files, read_errors
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 from tests.embedding.test_exactly_once import assert_same
 
@@ -201,6 +201,11 @@ def test_mistakes_are_named_in_one_line(
         embed(bucket.url("nowhere"), tmp_path / "out", space=tiny_space_folder)
     with pytest.raises(ConfigError, match="nosuch://bucket: Protocol not known"):
         embed("nosuch://bucket/media", tmp_path / "out", space=tiny_space_folder)
+    with (
+        pytest.raises(FileNotFoundError, match=rf"s3://{bucket.name}/part\.parquet: is gone"),
+        open_part(bucket.at("part.parquet")),
+    ):
+        pass
     gone = bucket.url("out").replace(bucket.name, f"{bucket.name}-gone")
     with pytest.raises(StoreError, match=rf"s3://{bucket.name}-gone/out.*: can't be written"):
         embed(media, gone, space=tiny_space_folder, workers=0)

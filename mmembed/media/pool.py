@@ -1,13 +1,13 @@
 """Work on files in guarded processes: a time limit a task, and a crash costs its task only.
 
 The processes are started afresh (never forked from a process that holds a model), so they
-import only what the work needs. The pool knows nothing of media: it takes any callable and any
-tasks that can be sent to a process, a bounded number of them at a time.
+import only what the work needs, and the caller's script only if the work is defined there. The
+pool knows nothing of media: it takes any callable and any tasks that can be sent to a process, a
+bounded number of them at a time.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ from typing import Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from mmembed.errors import ConfigError
+from mmembed.media.apart import fresh_context
 
 Key = TypeVar("Key")
 Task = TypeVar("Task")
@@ -139,9 +140,8 @@ class GuardedPool(Generic[Key, Task, Result]):
             self._pool.join()
 
     def _started(self) -> ProcessPool:
-        methods = multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-        if "forkserver" in methods and self._preload:
+        context = fresh_context(self._work)
+        if self._preload and context.get_start_method() == "forkserver":
             context.set_forkserver_preload(self._preload)
         return ProcessPool(
             max_workers=self._workers,

@@ -70,20 +70,45 @@ def test_tasks_of_processes_that_all_died_idle_are_done_by_new_ones() -> None:
     assert found == {i: i + 1 for i in range(6)}
 
 
-def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
-    program = """
+UNGUARDED = """
+import sys
 from mmembed.media.pool import GuardedPool
-pool = GuardedPool(eval, 1, 60)
-pool.submit(0, "1 + 1")
+print("imported", file=sys.stderr)
+def double(number):
+    return 2 * number
+pool = GuardedPool({work}, 1, 60)
+pool.submit(0, {task})
 print(pool.wait())
 """
-    script = tmp_path / "unguarded.py"
-    script.write_text(program)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+
+
+def test_a_script_needs_no_guard_and_is_not_run_again(tmp_path: Path) -> None:
+    done = _unguarded(tmp_path, "eval", "'1 + 1'")
+    assert done.stdout.strip() == "(0, 2)"
+    assert done.stderr.strip() == "imported"
+
+
+def test_a_script_with_work_of_its_own_is_told_that_it_needs_a_guard(tmp_path: Path) -> None:
+    done = _unguarded(tmp_path, "double", "1")
     said = [s for s in done.stderr.splitlines() if s.startswith("mmembed.errors.ConfigError")]
     assert len(said) == 1
     assert "workers 1: the decode processes end as soon as they start" in said[0]
     assert "__main__" in said[0]
+
+
+def test_work_of_a_guarded_script_is_found(tmp_path: Path) -> None:
+    guarded = UNGUARDED.replace("pool = ", "if __name__ == '__main__': pool = ")
+    guarded = guarded.replace("\npool.", "\nif __name__ == '__main__': pool.")
+    guarded = guarded.replace("\nprint(", "\nif __name__ == '__main__': print(")
+    assert _unguarded(tmp_path, "double", "1", guarded).stdout.strip() == "(0, 2)"
+
+
+def _unguarded(
+    folder: Path, work: str, task: str, program: str = UNGUARDED
+) -> subprocess.CompletedProcess[str]:
+    script = folder / "script.py"
+    script.write_text(program.format(work=work, task=task))
+    return subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
 
 
 def test_waiting_for_nothing_is_a_mistake_of_the_program() -> None:

@@ -1,6 +1,8 @@
-"""``mmembed evaluate OUT --report DIR``."""
+"""``mmembed evaluate OUT [OTHER] --report DIR``."""
 
 from __future__ import annotations
+
+import sys
 
 from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.judge import evaluate
@@ -9,9 +11,15 @@ from mmembed.options import call
 
 
 def run(words: list[str]) -> int:
-    """Evaluate as ``words`` say, print the tables and where the report is."""
-    found: Evaluation = call(evaluate, [f"mmembed {words[0]}", *words[1:]], ("embeddings",))
+    """Evaluate as ``words`` say, print the tables and where the report is.
+
+    Returns 1 if a score is not what ``--fail-under`` asks for.
+    """
+    name = f"mmembed {words[0]}"
+    found: Evaluation = call(evaluate, [name, *words[1:]], ("embeddings", "against"))
     print_tables(found)
     if found.report is not None:
         print(f"report: {found.report}")
-    return 0
+    for each in found.missed:
+        print(f"mmembed: --fail-under: {each}", file=sys.stderr)
+    return 1 if found.missed else 0

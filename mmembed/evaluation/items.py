@@ -1,4 +1,4 @@
-"""The rows of a table as items to score: one a file, with labels, groups and split.
+"""The rows of a table as items to score: files or moments, with labels, groups and split.
 
 This module knows nothing of metrics.
 """
@@ -6,41 +6,53 @@ This module knows nothing of metrics.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.sparse import csr_array
 
 from mmembed.errors import ConfigError, StoreError
-from mmembed.evaluation.retrieval import Bags, Ranked
+from mmembed.evaluation.ranking.scoring import Bags, Ranked
 from mmembed.modality import MODALITIES
-from mmembed.store.table import EmbeddingTable
+from mmembed.store.table import EmbeddingTable, StoredRows
 
-Relevance = Literal["label", "group"]
-Pool = Literal["mean", "max"]
-RELEVANCES: tuple[Relevance, ...] = ("label", "group")
+Notion = Literal["label", "group", "stem"]
+Pool = Literal["mean", "max", "moments"]
+NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
+NORM_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
 class Items:
-    """Files with one unit vector each.
+    """Files, or moments of them, with one unit vector each; those of a modality stand together.
 
     Attributes:
         vectors: float32 ``(items, dim)``, the mean of a file's segments scaled to unit length.
-        segments: of each file, float32 ``(segments, dim)``; None where ``vectors`` are ranked.
-        path: of each file, relative to the source.
+        segments: the unit vectors of each item, if its best pair of them is what is ranked; None
+            where ``vectors`` are.
+        path: of each file, relative to the source; ascending within a modality.
         modality: of each file.
-        label: text or None, of each file.
-        group: text or None, of each file.
-        split: text or None, of each file.
+        label: text or None, of each.
+        group: text or None, of each.
+        split: text or None, of each.
+        caption: text or None, of each.
+        start: seconds, of each moment; NaN for a whole file.
+        end: likewise.
     """
 
     vectors: np.ndarray
-    segments: np.ndarray | None
+    segments: Bags | None
     path: np.ndarray
     modality: np.ndarray
     label: np.ndarray
     group: np.ndarray
     split: np.ndarray
+    caption: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -54,67 +66,147 @@ class Items:
     @property
     def ranked(self) -> Ranked:
         """What retrieval compares: the vectors, or each file's segments."""
-        if self.segments is None or len(self) == 0:
-            return self.vectors
-        lengths = np.array([len(rows) for rows in self.segments])
-        return Bags(np.concatenate(list(self.segments)), np.append(0, lengths.cumsum()[:-1]))
+        return self.vectors if self.segments is None else self.segments
 
-    def select(self, mask: np.ndarray) -> Items:
-        """Return the items where ``mask`` holds."""
-        fields = (self.path, self.modality, self.label, self.group, self.split)
-        segments = None if self.segments is None else self.segments[mask]
-        return Items(self.vectors[mask], segments, *(f[mask] for f in fields))
+    def select(self, which: np.ndarray) -> Items:
+        """Return the items where ``which`` holds, or those of these indices in their order.
 
-    def keys(self, relevance: Relevance) -> np.ndarray:
-        """Return integer codes ``(items,)`` of the labels or groups, -1 where unknown."""
-        values = self.label if relevance == "label" else self.group
-        known = np.array([v is not None for v in values], bool)
-        codes = np.full(len(values), -1)
-        if known.any():
-            codes[known] = np.unique(values[known].astype(str), return_inverse=True)[1]
-        return codes
+        Items that stand together are not copied.
+        """
+        index = np.flatnonzero(which) if which.dtype == bool else which
+        together = len(index) > 0 and (np.diff(index) == 1).all()
+        part = slice(index[0], index[-1] + 1) if together else index
+        fields = (self.path, self.modality, self.label, self.group, self.split, self.caption)
+        found = (each[part] for each in (*fields, self.start, self.end))
+        segments = None if self.segments is None else self.segments.select(index)
+        return Items(self.vectors[part], segments, *found)
+
+    def names(self) -> np.ndarray:
+        """Return what items are called in words ``(items,)``: path, and start of a moment."""
+        moments = zip(self.path, self.start, strict=True)
+        names = [p if np.isnan(start) else f"{p} from {start:.10g} s" for p, start in moments]
+        return np.array(names, dtype=object)
+
+    def keys(self, notion: Notion) -> np.ndarray:
+        """Return integer codes ``(items,)`` of the labels, groups or file stems, -1 if unknown."""
+        if notion == "stem":
+            found = pa.array([PurePosixPath(path).stem for path in self.path], pa.string())
+        else:
+            found = pa.array(self.label if notion == "label" else self.group, pa.string())
+        return _codes(found)
+
+    def clusters(self) -> np.ndarray:
+        """Return integers ``(items,)``: the same for items of one group, else one of its own."""
+        keys = self.keys("group")
+        alone = keys < 0
+        keys[alone] = keys.max(initial=-1) + 1 + np.arange(alone.sum())
+        return keys
+
+    def own(self, targets: Items) -> np.ndarray:
+        """Return, of each item, the range ``(items, 2)`` of targets of the same file."""
+        low, high = (np.searchsorted(targets.path, self.path, side) for side in ("left", "right"))
+        return np.stack([low, high], 1)
 
 
-def read_items(table: EmbeddingTable, pool: Pool = "mean") -> Items:
-    """Pool the segments of each file to an item.
+def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items:
+    """Return the files of a table, or its segments as moments.
+
+    Vectors of a :class:`StoredRows` are read a part at a time, so that there is one copy of them.
 
     Args:
-        table: segments with vectors of unit length.
+        table: segments with vectors.
         pool: ``mean`` ranks files by the mean of their vectors, ``max`` by their best pair of
-            segments.
+            segments; ``moments`` makes an item of every segment.
 
     Raises:
         StoreError: the table has no rows.
     """
-    if len(table) == 0:
+    if len(table.rows) == 0:
         raise StoreError("the dataset has no rows: nothing was embedded, or every file failed")
-    path, modality = table.column("path"), table.column("modality")
-    names = np.array([f"{m}\0{p}" for m, p in zip(modality, path, strict=True)], dtype=object)
-    _, first, code = np.unique(names.astype(str), return_index=True, return_inverse=True)
-    rows = _unit(table.vectors)
-    sums = np.zeros((len(first), rows.shape[1]), np.float64)
-    np.add.at(sums, code, rows)
-    vectors = _unit(sums).astype(np.float32)
+    rows = table.rows
+    path, modality = (_codes(rows[name]) for name in ("path", "modality"))
+    order = pc.sort_indices(
+        rows, [("modality", "ascending"), ("path", "ascending"), ("segment_index", "ascending")]
+    ).to_numpy()
+    changes = (np.diff(path[order]) != 0) | (np.diff(modality[order]) != 0)
+    starts = np.append(0, np.flatnonzero(changes) + 1)
+    if pool == "moments":
+        starts = np.arange(len(order))
+    whole = len(starts) == len(order)
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    item = np.searchsorted(starts, place, side="right") - 1
+    segments = None
+    if whole or pool == "max":
+        sorted_rows = _placed(table, place)
+        vectors = sorted_rows
+        if not whole:
+            segments = Bags(sorted_rows, starts)
+            sums = np.add.reduceat(sorted_rows, starts, axis=0, dtype=np.float64)
+            vectors = _unit(sums).astype(np.float32)
+    else:
+        vectors = _means(table, item, len(starts))
+    first = order[starts]
 
     def column(name: str) -> np.ndarray:
-        if name not in table.columns:
+        if name not in rows.column_names:
             return np.full(len(first), None, dtype=object)
-        values = table.rows[name].to_pylist()
+        values = rows[name].to_pylist()
         return np.array([None if v in (None, "") else str(v) for v in values], object)[first]
 
-    segments = None
-    if pool == "max" and len(first) < len(code):
-        segments = np.empty(len(first), dtype=object)
-        rows = rows[np.argsort(code, kind="stable")]
-        for i, part in enumerate(np.split(rows, np.cumsum(np.bincount(code))[:-1])):
-            segments[i] = part
-    carried = (column(name) for name in ("label", "group", "split"))
-    return Items(vectors, segments, path[first], modality[first], *carried)
+    def seconds(name: str) -> np.ndarray:
+        values = rows[name].to_numpy() if pool == "moments" else np.full(len(rows), np.nan)
+        return values.astype(np.float64)[first]
+
+    return Items(
+        vectors,
+        segments,
+        rows["path"].to_numpy()[first],
+        rows["modality"].to_numpy()[first],
+        *(column(name) for name in ("label", "group", "split", "caption")),
+        *(seconds(name) for name in ("start_s", "end_s")),
+    )
+
+
+def _codes(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Return an integer for each text, the same for the same; -1 for none."""
+    coded = pc.dictionary_encode(column)
+    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+    return pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(int)
+
+
+def _placed(table: EmbeddingTable | StoredRows, place: np.ndarray) -> np.ndarray:
+    """Return unit vectors ``(rows, dim)``, each row at its place."""
+    found = np.empty((len(place), table.provenance.dim), np.float32)
+    start = 0
+    for block in table.blocks():
+        for low in range(0, len(block), NORM_ROWS):
+            few = block[low : low + NORM_ROWS]
+            found[place[start : start + len(few)]] = _unit(few)
+            start += len(few)
+    return found
+
+
+def _means(table: EmbeddingTable | StoredRows, item: np.ndarray, items: int) -> np.ndarray:
+    """Return unit vectors ``(items, dim)``, the mean of each item's rows."""
+    sums = np.zeros((items, table.provenance.dim), np.float64)
+    start = 0
+    for block in table.blocks():
+        for low in range(0, len(block), NORM_ROWS):
+            few = _unit(block[low : low + NORM_ROWS])
+            found, which = np.unique(item[start : start + len(few)], return_inverse=True)
+            ones = (np.ones(len(few)), (which, np.arange(len(few))))
+            sums[found] += csr_array(ones, shape=(len(found), len(few))) @ few.astype(np.float64)
+            start += len(few)
+    for low in range(0, items, NORM_ROWS):
+        sums[low : low + NORM_ROWS] = _unit(sums[low : low + NORM_ROWS])
+    return sums.astype(np.float32)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """Scale rows to unit length; zero rows stay zero."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-12)
 
 
 def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, str]:
@@ -128,9 +220,10 @@ def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, 
     Raises:
         ConfigError: no item is in ``split``.
     """
+    what = "files" if np.isnan(items.start).all() else "moments"
     present = sorted({s for s in items.split if s is not None})
     if split == "all" or (split is None and "test" not in present):
-        return items, None, f"all {len(items):,} files"
+        return items, None, f"all {len(items):,} {what}"
     wanted = split or "test"
     mask = items.split == wanted
     if not mask.any():
@@ -140,4 +233,5 @@ def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, 
         )
     training = items.split == "train"
     train = items.select(training) if training.any() and wanted != "train" else None
-    return items.select(mask), train, f"split {wanted}: {int(mask.sum()):,} of {len(items):,} files"
+    said = f"split {wanted}: {int(mask.sum()):,} of {len(items):,} {what}"
+    return items.select(mask), train, said

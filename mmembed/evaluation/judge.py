@@ -1,119 +1,210 @@
-"""One dataset to one verdict: read, lint, score, and report if asked."""
+"""One dataset to one verdict: read, lint, score, compare, and report if asked."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import combinations, permutations
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mmembed.errors import ConfigError, StoreError
-from mmembed.evaluation.classification import Classification, classify
-from mmembed.evaluation.findings import Direction, Evaluation
-from mmembed.evaluation.geometry import alignment, effective_rank, modality_gap, uniformity
-from mmembed.evaluation.items import RELEVANCES, Items, Pool, choose_split, read_items
-from mmembed.evaluation.lint import lint, usable
-from mmembed.evaluation.retrieval import score
+from mmembed.evaluation.classes.classify import Classification, classify
+from mmembed.evaluation.classes.labelled import Labelled
+from mmembed.evaluation.classes.zero_shot import ClassVectors
+from mmembed.evaluation.compare import Comparison, compare_directions, overlaps
+from mmembed.evaluation.directions import Direction, score_directions
+from mmembed.evaluation.faults.answerable import Asked, lint_qrels, lint_relevance
+from mmembed.evaluation.faults.fault import Fault
+from mmembed.evaluation.faults.lint import lint, usable
+from mmembed.evaluation.findings import Evaluation
+from mmembed.evaluation.gate import missed
+from mmembed.evaluation.geometry import (
+    alignment,
+    effective_rank,
+    hubness,
+    modality_gap,
+    uniformity,
+)
+from mmembed.evaluation.items import Items, Notion, Pool, choose_split, read_items
+from mmembed.evaluation.qrels import Qrels, read_qrels
 from mmembed.storage import place
-from mmembed.store.table import EmbeddingTable
+from mmembed.store.schema import Provenance
+from mmembed.store.table import StoredRows, check_same_space
+
+COLUMNS = ["segment_index", "start_s", "end_s", "label", "group", "split", "caption"]
+MANY_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of a dataset, checked before anything is read."""
+
+    split: str | None
+    pool: Pool
+    relevance: Notion | None
+    qrels: Qrels | None
 
 
 def evaluate(
     embeddings: str | Path,
     report: Path | None = None,
+    against: str | Path | None = None,
     split: str | None = None,
     pool: Pool = "mean",
+    relevance: Notion | None = None,
+    qrels: Path | None = None,
+    prompts: str | Path | None = None,
     media: str | Path | None = None,
+    fail_under: str | None = None,
 ) -> Evaluation:
-    """Score a Parquet dataset, and write report.html, report.json and report.md.
+    """Score a Parquet dataset, compare it with another, and write a report.
 
     Args:
         embeddings: the folder or URL that ``mmembed embed`` wrote, or a Parquet file of it.
-        report: folder for the report; None writes nothing.
+        report: folder for report.html, report.json, report.md and queries.parquet; None writes
+            nothing.
+        against: another dataset of the same media, made by any space, to compare with.
         split: the split to score, or ``all``; without it ``test`` if there is one, else all.
             Classifiers learn from the ``train`` split, or by folds where all is scored.
-        pool: how the segments of a file are ranked: by their ``mean``, or by their best pair.
+        pool: how the segments of a file are ranked: by their ``mean``, by their best pair
+            (``max``), or each for itself (``moments``).
+        relevance: what makes a target relevant: the same ``label``, ``group`` or file ``stem``;
+            without it label and group, or the stem if there is neither.
+        qrels: file of judgements, as TREC text, CSV or Parquet; then only they count, unless
+            ``relevance`` is given too.
+        prompts: dataset of labelled texts, embedded by the same space, for zero-shot
+            classification; without it the labelled texts of the dataset.
         media: folder of the media, if they are no longer where they were embedded from.
+        fail_under: bounds such as ``image-audio/mAP=0.9``, apart by commas; what misses one is
+            said, and the command exits with 1.
 
     Raises:
-        StoreError: the dataset can't be read, mixes spaces, or has no usable vector.
-        ConfigError: nothing in the split, or no such media folder.
+        StoreError: a dataset can't be read, mixes spaces, or has no usable vector.
+        ConfigError: nothing in the split, no such media folder or qrels, or a bound for what was
+            not scored.
     """
     if media is not None and not place(media).is_dir():
         raise ConfigError(f"--media {media}: no such folder")
     if report is not None and Path(report).exists() and not Path(report).is_dir():
         raise ConfigError(f"--report {report}: is a file; give a folder")
-    table = EmbeddingTable.open(embeddings)
-    everything = read_items(table, pool)
+    judged = None if qrels is None else read_qrels(qrels)
+    asked = _Asked(split, pool, relevance, judged)
+    stored = StoredRows(embeddings, COLUMNS)
+    everything = read_items(stored, pool)
     items, train, scored = choose_split(everything, split)
-    faults = lint(items, everything)
+    with threadpool_limits(1, "blas"):  # more spin and wait for each other
+        faults = lint(items, everything)
     items = items.select(usable(items))
     if len(items) == 0:
         raise StoreError(f"{embeddings}: every vector is NaN or zero; embed the media again")
+    directions, more = _directions(items, everything, asked)
+    texts = _texts(everything, stored.provenance, prompts)
     found = Evaluation(
         items,
-        table.provenance,
+        stored.provenance,
         scored,
         pool,
-        faults,
-        _directions(items),
-        {m: _classify(items, train, m) for m in items.modalities},
+        [*faults, *more],
+        directions,
+        _classifications(items, train, texts),
         _geometry(items),
     )
+    if against is not None:
+        found = replace(found, comparison=_compare(found, against, asked))
+    if fail_under is not None:
+        found = replace(found, missed=missed(found, fail_under))
     if report is not None:
-        from mmembed.evaluation.report import write_report
+        from mmembed.evaluation.page.report import write_report
 
-        page = write_report(found, Path(report), media or table.source)
-        found = replace(found, report=page)
+        source = media or stored.provenance.source or None
+        found = replace(found, report=write_report(found, Path(report), source))
     return found
 
 
-def _directions(items: Items) -> list[Direction]:
-    """Score every ordered pair of modalities (one modality within itself, if it is alone)."""
-    pairs = list(permutations(items.modalities, 2)) or [(m, m) for m in items.modalities]
-    masks = {m: items.modality == m for m in items.modalities}
-    ranked = {m: items.select(mask).ranked for m, mask in masks.items()}
-    found = []
-    for relevance in RELEVANCES:
-        keys = items.keys(relevance)
-        for query, target in pairs:
-            result = score(
-                ranked[query],
-                ranked[target],
-                keys[masks[query]],
-                keys[masks[target]],
-                same=query == target,
-            )
-            if len(result.queries):
-                found.append(Direction(relevance, query, target, result))
-    return found
+def _directions(
+    items: Items, everything: Items, asked: _Asked
+) -> tuple[list[Direction], list[Fault]]:
+    """Score what was asked for; without a notion label and group, else the stem."""
+    tries: list[tuple[Notion, ...]] = [("label", "group"), ("stem",)]
+    if asked.relevance or asked.qrels is not None:
+        tries = [(asked.relevance,) if asked.relevance else ()]
+    known: list[Asked] = []
+    for notions in tries:
+        directions, answers = score_directions(items, notions, asked.qrels, asked.pool == "moments")
+        known += answers
+        if directions:
+            break
+    faults = [] if directions and not known else lint_relevance(known)
+    if asked.qrels is not None:
+        faults += lint_qrels(*asked.qrels.unknown(everything))
+    return directions, faults
 
 
-def _classify(items: Items, train: Items | None, modality: str) -> list[Classification]:
+def _texts(
+    everything: Items, provenance: Provenance, prompts: str | Path | None
+) -> ClassVectors | None:
+    """Return the labelled texts of the dataset, or of the one that ``prompts`` names."""
+    source, texts = "text rows", everything
+    if prompts is not None:
+        stored = StoredRows(prompts, COLUMNS)
+        check_same_space(provenance, "the dataset", stored.provenance, f"--prompts {prompts}")
+        source, texts = "prompts", read_items(stored)
+    labelled = np.array([label is not None for label in texts.label], bool)
+    texts = texts.select((texts.modality == "text") & labelled & usable(texts))
+    if not len(texts):
+        if prompts is not None:
+            raise ConfigError(f"--prompts {prompts}: no row of it is a text with a label")
+        return None
+    groups = None if prompts is not None else _groups(texts)
+    return ClassVectors(texts.label.astype(str), texts.vectors, groups, source)
+
+
+def _classifications(
+    items: Items, train: Items | None, texts: ClassVectors | None
+) -> dict[str, list[Classification]]:
+    """Classify each modality; a thread of BLAS is enough for few rows, and more are slower."""
+    with threadpool_limits(1 if len(items) < MANY_ROWS else None, "blas"):
+        return {m: _classify(items, train, m, texts) for m in items.modalities}
+
+
+def _classify(
+    items: Items, train: Items | None, modality: str, texts: ClassVectors | None
+) -> list[Classification]:
     """Classify one modality by its labels; rows without a label are left out."""
 
-    def part(of: Items) -> Items:
-        labelled = np.array([v is not None for v in of.label], bool)
-        return of.select((of.modality == modality) & labelled & usable(of))
+    def part(of: Items) -> Labelled:
+        labelled = np.array([label is not None for label in of.label], bool)
+        chosen = of.select((of.modality == modality) & labelled & usable(of))
+        return Labelled(chosen.vectors, chosen.label.astype(str), _groups(chosen))
 
     test = part(items)
     if len(test) == 0:
         return []
-    groups = np.array(
-        [p if g is None else g for g, p in zip(test.group, test.path, strict=True)], dtype=str
-    )
     fit = None if train is None else part(train)
-    given = None if fit is None or len(fit) == 0 else (fit.vectors, fit.label.astype(str))
-    return classify(given, (test.vectors, test.label.astype(str)), groups)
+    learnt = None if fit is None or len(fit) == 0 else fit
+    return classify(learnt, test, None if modality == "text" else texts)
+
+
+def _groups(items: Items) -> np.ndarray:
+    pairs = zip(items.group, items.path, strict=True)
+    return np.array([p if g is None else g for g, p in pairs], dtype=str)
 
 
 def _geometry(items: Items) -> dict[str, float]:
     found: dict[str, float] = {}
     parts = {m: items.select(items.modality == m) for m in items.modalities}
+    measures: dict[str, Callable[[np.ndarray], float]] = {
+        "effective rank": effective_rank,
+        "uniformity": uniformity,
+    }
     for modality, part in parts.items():
-        found[f"effective rank {modality}"] = effective_rank(part.vectors)
-        found[f"uniformity {modality}"] = uniformity(part.vectors)
+        found |= {f"{name} {modality}": of(part.vectors) for name, of in measures.items()}
+        hubs = hubness(part.vectors)
+        found[f"hubness {modality}"] = hubs.skewness
+        found[f"anti-hubs {modality}"] = hubs.anti_hubs
     for first, second in combinations(parts, 2):
         a, b = parts[first], parts[second]
         found[f"modality gap {first}, {second}"] = modality_gap(a.vectors, b.vectors)
@@ -125,3 +216,24 @@ def _geometry(items: Items) -> dict[str, float]:
                 a.vectors[rows[:, 0]], b.vectors[rows[:, 1]]
             )
     return found
+
+
+def _compare(found: Evaluation, against: str | Path, asked: _Asked) -> Comparison:
+    """Compare with another dataset, scored likewise."""
+    stored = StoredRows(against, COLUMNS)
+    everything = read_items(stored, asked.pool)
+    others, _, _ = choose_split(everything, asked.split)
+    others = others.select(usable(others))
+    directions, _ = _directions(others, everything, asked)
+    changes, moved, unmatched = compare_directions(
+        found.items, found.directions, others, directions
+    )
+    return Comparison(
+        str(against),
+        stored.provenance.space,
+        stored.provenance.fingerprint,
+        changes,
+        moved,
+        overlaps(found.items, others),
+        unmatched,
+    )

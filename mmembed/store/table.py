@@ -22,6 +22,44 @@ NEEDED = ("id", "path", "modality", "embedding")
 ATTEMPTS, PAUSE_SECONDS = 4, 0.25
 
 
+class StoredRows:
+    """A dataset on disk or at a URL, its vectors not read yet.
+
+    Attributes:
+        rows: every column but the vectors, as an Arrow table.
+        provenance: what made the rows.
+    """
+
+    def __init__(self, path: str | Place, columns: list[str] | None = None) -> None:
+        self._parts = part_files(path)
+        if not self._parts:
+            raise StoreError(f"{path}: no part-*.parquet in it. Run `mmembed embed` first.")
+        footers = [read_footer(part) for part in self._parts]
+        self.provenance = footers[0].provenance
+        for footer in footers[1:]:
+            first = str(footers[0].part)
+            check_same_space(self.provenance, first, footer.provenance, str(footer.part))
+        wanted = None if columns is None else [*dict.fromkeys((*NEEDED, *columns))]
+        tables = [_read(part, wanted, leave_out=("embedding",)) for part in self._parts]
+        self.rows = pa.concat_tables(tables, promote_options="permissive")
+        self._counts = [len(table) for table in tables]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the vectors float32 ``(some rows, dim)``, a part at a time, in order.
+
+        Raises:
+            StoreError: a part can't be read, or was written again meanwhile.
+        """
+        for part, count in zip(self._parts, self._counts, strict=True):
+            column = _read(part, ["embedding"])["embedding"]
+            if len(column) != count:
+                raise StoreError(f"{part}: was written again while it was being read. Run again.")
+            yield _vectors(column, self.provenance.dim)
+
+
 class EmbeddingTable:
     """Rows and vectors of one space.
 
@@ -46,23 +84,17 @@ class EmbeddingTable:
             StoreError: nothing there, not an embedding dataset, or parts made by different
                 spaces.
         """
-        parts = part_files(path)
-        if not parts:
-            raise StoreError(f"{path}: no part-*.parquet in it. Run `mmembed embed` first.")
-        tables, first = [], None
-        for part in parts:
-            provenance = read_footer(part).provenance
-            first = first or provenance
-            check_same_space(first, str(parts[0]), provenance, str(part))
-            wanted = None if columns is None else [*dict.fromkeys((*NEEDED, *columns))]
-            try:
-                tables.append(read_part(part, wanted))
-            except (pa.ArrowException, OSError) as error:
-                raise StoreError(f"{part}: can't be read: {error}") from None
-        assert first is not None
-        table = pa.concat_tables(tables, promote_options="permissive")
-        vectors = _vectors(table["embedding"], first.dim)
-        return cls(table.drop_columns(["embedding"]), vectors, first)
+        stored = StoredRows(path, columns)
+        vectors = np.empty((len(stored), stored.provenance.dim), np.float32)
+        start = 0
+        for block in stored.blocks():
+            vectors[start : start + len(block)] = block
+            start += len(block)
+        return cls(stored.rows, vectors, stored.provenance)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield all vectors, as :meth:`StoredRows.blocks` does."""
+        yield self.vectors
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -229,6 +261,13 @@ def read_errors(path: str | Place) -> pa.Table:
     return (
         pa.concat_tables(found, promote_options="default") if found else ERROR_SCHEMA.empty_table()
     )
+
+
+def _read(part: Place, columns: list[str] | None, leave_out: Collection[str] = ()) -> pa.Table:
+    try:
+        return read_part(part, columns, leave_out)
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{part}: can't be read: {error}") from None
 
 
 def _vectors(column: pa.ChunkedArray, dim: int) -> np.ndarray:

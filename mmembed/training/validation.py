@@ -8,7 +8,8 @@ from torch import Tensor
 
 from mmembed.data.batching import Batch
 from mmembed.evaluation.geometry import effective_rank
-from mmembed.evaluation.retrieval import Retrieval, score
+from mmembed.evaluation.ranking.relevance import SameKey
+from mmembed.evaluation.ranking.retrieval import score
 
 
 class VectorCollector:
@@ -53,12 +54,8 @@ class VectorCollector:
                 )
             for second in vectors:
                 if first != second:
-                    found: Retrieval = score(
-                        vectors[first],
-                        vectors[second],
-                        codes[first][:, kind],
-                        codes[second][:, kind],
-                    )
+                    judge = SameKey(codes[first][:, kind], codes[second][:, kind])
+                    found = score(vectors[first], vectors[second], [judge])[0]
                     scores[f"{first}-{second}/mAP"] = found.mean("mAP")
                     scores[f"{first}-{second}/R@1"] = found.mean("R@1")
         return scores, warnings

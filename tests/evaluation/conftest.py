@@ -36,8 +36,8 @@ def dataset(
         "path": [r["path"] for r in rows],
         "modality": [r["modality"] for r in rows],
         "segment_index": [r.get("segment_index") for r in rows],
-        "start_s": [None] * len(rows),
-        "end_s": [None] * len(rows),
+        "start_s": [r.get("start_s") for r in rows],
+        "end_s": [r.get("end_s") for r in rows],
         "size": [1] * len(rows),
         "mtime_ns": [1] * len(rows),
     }

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mmembed.errors import ConfigError, StoreError
-from mmembed.evaluation.items import choose_split, read_items
-from mmembed.evaluation.retrieval import Bags, score, top
-from mmembed.store.table import EmbeddingTable
+from mmembed.evaluation.items import Pool, choose_split, read_items
+from mmembed.evaluation.ranking.relevance import SameKey
+from mmembed.evaluation.ranking.retrieval import score, top
+from mmembed.evaluation.ranking.scoring import Bags
+from mmembed.store.table import EmbeddingTable, StoredRows
+
+from .conftest import dataset
 
 Make = Callable[..., EmbeddingTable]
 
 
-def clip(path: str, index: int, **columns: str) -> dict[str, object]:
+def clip(path: str, index: int, **columns: str) -> dict[str, Any]:
     return {"path": path, "modality": "audio", "segment_index": index, **columns}
 
 
@@ -37,13 +43,20 @@ def test_max_pooling_scores_the_best_pair_of_segments(make_table: Make) -> None:
     parts = np.split(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.cumsum(counts))
     best = np.array([[(a @ b.T).max() for b in parts[:4]] for a in parts[:4]])
     np.fill_diagonal(best, -np.inf)
-    assert top(ranked, ranked, 3, same=True).tolist() == np.argsort(-best)[:, :3].tolist()
+    found, scores = top(ranked, ranked, 3, items.own(items))
+    assert found.tolist() == np.argsort(-best)[:, :3].tolist()
+    assert np.allclose(scores, -np.sort(-best)[:, :3], atol=1e-6)
 
 
 def test_equal_numbers_of_segments_pool_too(make_table: Make) -> None:
     rows = [clip(f"{i}.wav", k) for i in range(3) for k in range(2)]
     items = read_items(make_table(rows, np.random.default_rng(0).normal(size=(6, 4))), "max")
-    assert len(items.select(np.array([True, False, True])).ranked) == 2
+    few = items.select(np.array([True, False, True])).ranked
+    assert isinstance(few, Bags)
+    whole = items.ranked
+    assert isinstance(whole, Bags)
+    assert np.array_equal(few.vectors, whole.vectors[[0, 1, 4, 5]])
+    assert few.starts.tolist() == [0, 2]
 
 
 def test_files_of_one_segment_score_the_same_under_both_poolings(make_table: Make) -> None:
@@ -53,8 +66,79 @@ def test_files_of_one_segment_score_the_same_under_both_poolings(make_table: Mak
     for pool in ("mean", "max"):
         items = read_items(table, pool)
         keys = items.keys("label")
-        found.append(score(items.ranked, items.ranked, keys, keys, same=True).summary())
-    assert found[0] == pytest.approx(found[1])
+        judge = SameKey(keys, keys)
+        found.append(score(items.ranked, items.ranked, [judge], items.own(items))[0].summary())
+    assert found[0] == pytest.approx(found[1], nan_ok=True)
+
+
+def test_moments_are_items_with_their_time(make_table: Make) -> None:
+    rows = [clip("b.wav", 0), clip("a.wav", 1), clip("a.wav", 0)]
+    for row, (start, end) in zip(rows, [(0.0, 2.0), (2.0, 4.0), (0.0, 2.0)], strict=True):
+        row |= {"start_s": start, "end_s": end}
+    items = read_items(make_table(rows, np.eye(3)), "moments")
+    assert items.path.tolist() == ["a.wav", "a.wav", "b.wav"]
+    assert items.start.tolist() == [0.0, 2.0, 0.0]
+    assert items.end.tolist() == [2.0, 4.0, 2.0]
+    assert items.vectors.argmax(1).tolist() == [2, 1, 0]
+    assert items.own(items).tolist() == [[0, 2], [0, 2], [2, 3]]
+
+
+@pytest.mark.parametrize("pool", ["mean", "max", "moments"])
+def test_reading_by_parts_gives_what_reading_at_once_gives(tmp_path: Path, pool: Pool) -> None:
+    rng = np.random.default_rng(4)
+    rows = [clip(f"{i % 37:02}.wav", i // 37, label=f"{i % 3}") for i in range(100)]
+    vectors = rng.normal(size=(100, 6))
+    for number, part in enumerate(np.split(np.arange(100), [31, 64])):
+        made = dataset(tmp_path / f"{number}", [rows[i] for i in part], vectors[part])
+        (tmp_path / "all").mkdir(exist_ok=True)
+        (made / "part-00000.parquet").rename(tmp_path / "all" / f"part-{number:05}.parquet")
+    by_part = read_items(StoredRows(tmp_path / "all"), pool)
+    at_once = read_items(EmbeddingTable.open(tmp_path / "all"), pool)
+    assert np.array_equal(by_part.vectors, at_once.vectors)
+    assert by_part.path.tolist() == at_once.path.tolist()
+    assert by_part.label.tolist() == at_once.label.tolist()
+    assert len(by_part) == (100 if pool == "moments" else 37)
+    for i, path in enumerate(by_part.path):
+        own = [v / np.linalg.norm(v) for r, v in zip(rows, vectors, strict=True)
+               if r["path"] == path]  # fmt: skip
+        if pool != "moments":
+            mean = np.sum(own, axis=0)
+            assert np.allclose(by_part.vectors[i], mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_items_that_stand_together_are_not_copied(make_table: Make) -> None:
+    rows = [clip(f"{i}.wav", 0) for i in range(5)]
+    rows += [{"path": f"{i}.png", "modality": "image"} for i in range(4)]
+    items = read_items(make_table(rows, np.random.default_rng(0).normal(size=(9, 4))))
+    sounds = items.select(items.modality == "audio")
+    assert np.shares_memory(sounds.vectors, items.vectors)
+    assert sounds.path.tolist() == [f"{i}.wav" for i in range(5)]
+    assert items.select(np.array([7, 2])).path.tolist() == ["2.png", "2.wav"]
+
+
+def test_a_part_that_was_written_again_is_refused(tmp_path: Path) -> None:
+    data = dataset(tmp_path / "a", [clip(f"{i}.wav", 0) for i in range(3)], np.eye(3))
+    more = dataset(tmp_path / "b", [clip(f"{i}.wav", 0) for i in range(4)], np.ones((4, 3)))
+    stored = StoredRows(data)
+    (more / "part-00000.parquet").replace(data / "part-00000.parquet")
+    with pytest.raises(StoreError, match="was written again while it was being read. Run again."):
+        list(stored.blocks())
+
+
+def test_the_stem_is_the_name_without_folder_and_ending(make_table: Make) -> None:
+    rows = [clip("sounds/01.wav", 0), clip("sounds/02.wav", 0)]
+    rows += [{"path": "pictures/02.png", "modality": "image"}]
+    items = read_items(make_table(rows, np.eye(3)))
+    keys = dict(zip(items.path, items.keys("stem"), strict=True))
+    assert keys["sounds/02.wav"] == keys["pictures/02.png"] != keys["sounds/01.wav"]
+
+
+def test_what_has_no_group_is_a_cluster_of_its_own(make_table: Make) -> None:
+    rows = [clip(f"{i}.wav", 0, **({"group": g} if g else {})) for i, g in enumerate("ab a ")]
+    rows = [{k: v for k, v in row.items() if v != " "} for row in rows]
+    found = read_items(make_table(rows, np.eye(5))).clusters()
+    assert found[0] == found[3]
+    assert len(set(found)) == 4
 
 
 def test_missing_and_empty_keys_are_unknown(make_table: Make) -> None:

@@ -1,0 +1,145 @@
+"""Judgements of relevance from a file: TREC text, CSV, TSV or Parquet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from mmembed.errors import ConfigError
+from mmembed.evaluation.items import Items
+from mmembed.evaluation.ranking.relevance import Judged, Spans
+
+NAMES = {
+    "query": ("query", "query_id", "query-id", "qid"),
+    "target": ("target", "target_id", "corpus_id", "corpus-id", "docid", "document"),
+    "grade": ("grade", "relevance", "score", "rel"),
+    "start_s": ("start_s",),
+    "end_s": ("end_s",),
+}
+
+
+@dataclass(frozen=True)
+class Qrels:
+    """What was judged relevant to what.
+
+    Attributes:
+        query: path of each judgement's query ``(judgements,)``.
+        target: path of its target.
+        grade: above 0; what was judged irrelevant is left out.
+        spans: where in the target the relevant moment is; NaN for all of it.
+    """
+
+    query: np.ndarray
+    target: np.ndarray
+    grade: np.ndarray
+    spans: Spans
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def unknown(self, items: Items) -> tuple[list[str], list[str]]:
+        """Return the queries and the targets that are judged but not among ``items``."""
+        known = set(items.path)
+        return sorted(set(self.query) - known), sorted(set(self.target) - known)
+
+    def between(self, queries: Items, targets: Items) -> Judged:
+        """Return the judgements of one direction.
+
+        Of a file that is there as moments, those count that overlap the judged one.
+        """
+        low, high = (np.searchsorted(targets.path, self.target, s) for s in ("left", "right"))
+        places = Spans(targets.start, targets.end)
+        best: list[dict[int, float]] = [{} for _ in range(len(queries))]
+        first, last = (np.searchsorted(queries.path, self.query, s) for s in ("left", "right"))
+        for i, (start, end) in enumerate(zip(self.spans.start, self.spans.end, strict=True)):
+            if first[i] == last[i] or low[i] == high[i]:
+                continue
+            found = np.arange(low[i], high[i])
+            found = found[places.overlaps(start, end, found)]
+            for query in range(first[i], last[i]):
+                for target in found.tolist():
+                    best[query][target] = max(self.grade[i], best[query].get(target, 0.0))
+        ordered = [sorted(each.items()) for each in best]
+        flat = [pair for each in ordered for pair in each]
+        starts = np.append(0, np.cumsum([len(each) for each in ordered])).astype(int)
+        return Judged(
+            starts, np.array([t for t, _ in flat], int), np.array([g for _, g in flat], float)
+        )
+
+
+def read_qrels(path: str | Path) -> Qrels:
+    """Read judgements; paths are those of the dataset's column ``path``.
+
+    ``.parquet``, ``.csv`` and ``.tsv`` have the columns ``query`` and ``target``, and may have
+    ``grade`` (1 if absent), and ``start_s`` and ``end_s`` of the relevant moment of the target;
+    the names of BEIR (``query-id``, ``corpus-id``, ``score``) are known too. Any other file is
+    TREC's: query, a word that is not used, target and grade, apart by spaces or tabs.
+
+    Raises:
+        ConfigError: no such file, or not such a file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"--qrels {path}: no such file")
+    try:
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+        elif path.suffix in (".csv", ".tsv"):
+            delimiter = "\t" if path.suffix == ".tsv" else ","
+            parsing = pacsv.ParseOptions(delimiter=delimiter)
+            table = pacsv.read_csv(path, parse_options=parsing)
+        else:
+            table = _trec(path)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--qrels {path}: can't be read: {str(error).splitlines()[0]}") from None
+    return _judgements(path, table)
+
+
+def _trec(path: Path) -> pa.Table:
+    rows = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        words = line.split()
+        if words and len(words) != 4:
+            raise ConfigError(
+                f"--qrels {path}: line {number} has {len(words)} words, not the 4 of TREC "
+                "(query 0 target grade). Paths with spaces need a .csv or .parquet."
+            )
+        if words:
+            rows.append((words[0], words[2], words[3]))
+    columns = zip(*rows, strict=True) if rows else ((), (), ())
+    return pa.table(dict(zip(("query", "target", "grade"), map(list, columns), strict=True)))
+
+
+def _judgements(path: Path, table: pa.Table) -> Qrels:
+    def column(name: str, kind: pa.DataType) -> np.ndarray | None:
+        given = next((each for each in NAMES[name] if each in table.column_names), None)
+        if given is None:
+            return None
+        try:
+            return table[given].cast(kind).to_numpy()
+        except (pa.ArrowException, ValueError):
+            raise ConfigError(f"--qrels {path}: column {given} is not {kind}") from None
+
+    query, target = column("query", pa.string()), column("target", pa.string())
+    if query is None or target is None:
+        missing = "query" if query is None else "target"
+        raise ConfigError(
+            f"--qrels {path}: no column {missing}; it has {', '.join(table.column_names)}"
+        )
+    grade = column("grade", pa.float64())
+    grades = np.ones(len(query)) if grade is None else grade
+    broken = pa.array(query).null_count + pa.array(target).null_count + np.isnan(grades).sum()
+    if broken:
+        raise ConfigError(f"--qrels {path}: {broken} judgements lack a query, target or grade")
+    nowhere = np.full(len(query), np.nan)
+    start, end = column("start_s", pa.float64()), column("end_s", pa.float64())
+    kept = grades > 0
+    if not kept.any():
+        raise ConfigError(f"--qrels {path}: nothing in it is relevant (no grade above 0)")
+    spans = (nowhere if each is None else each for each in (start, end))
+    return Qrels(query[kept], target[kept], grades[kept], Spans(*(each[kept] for each in spans)))

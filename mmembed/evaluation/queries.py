@@ -1,0 +1,49 @@
+"""A row a query and direction, for those who want to look closer: ``queries.parquet``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from mmembed.evaluation.findings import Evaluation
+from mmembed.evaluation.ranking.metrics import PER_QUERY
+
+
+def query_table(found: Evaluation) -> pa.Table:
+    """Return every query of every direction with its metrics.
+
+    Columns: ``relevance``, ``query_modality``, ``target_modality``, ``path``, ``start_s`` and
+    ``end_s`` (null for a whole file), ``label``, ``group``, ``relevant`` and ``targets`` (how many
+    there are), ``best_score``, and each metric (``first rank`` in place of the median rank). A
+    query with nothing relevant has nulls.
+    """
+    tables = []
+    for direction in found.directions:
+        result = direction.result
+        part = found.items.select(found.items.modality == direction.query)
+        index = np.concatenate([result.queries, result.unanswerable])
+        scored = np.arange(len(index)) < len(result.queries)
+
+        def column(values: np.ndarray, scored: np.ndarray = scored) -> pa.Array:
+            filled = np.zeros(len(scored), values.dtype)
+            filled[: len(values)] = values
+            return pa.array(filled, mask=~scored)
+
+        columns: dict[str, pa.Array] = {
+            "relevance": pa.array([direction.relevance] * len(index)),
+            "query_modality": pa.array([direction.query] * len(index)),
+            "target_modality": pa.array([direction.target] * len(index)),
+            "path": pa.array(part.path[index], pa.string()),
+            "start_s": pa.array(part.start[index], from_pandas=True),
+            "end_s": pa.array(part.end[index], from_pandas=True),
+            "label": pa.array(part.label[index], pa.string()),
+            "group": pa.array(part.group[index], pa.string()),
+            "relevant": column(result.relevant),
+            "targets": column(result.targets),
+            "best_score": column(result.sure),
+        }
+        for name in PER_QUERY:
+            shown = "first rank" if name == "median rank" else name
+            columns[shown] = column(result.values[name])
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables) if tables else pa.table({})

@@ -1,0 +1,1 @@
+"""Exact ranks and their metrics, from arrays alone."""

@@ -90,13 +90,13 @@ def read_figures(path: Path) -> dict[str, float]:
     """Return mAP by label of each direction, and the linear probe of each modality."""
     report = json.loads(path.read_text("utf-8"))
     figures = {
-        f"{found['query']} → {found['target']}": found["mAP"]
+        f"{found['query']} → {found['target']}": found["metrics"]["mAP"]
         for found in report["retrieval"]
         if found["relevance"] == "label" and found["query"] != found["target"]
     }
     for found in report["classification"]:
         if found["method"] == "linear probe":
-            figures[f"probe {found['modality']}"] = found["accuracy"]
+            figures[f"probe {found['modality']}"] = found["metrics"]["accuracy"]
     return figures
 
 

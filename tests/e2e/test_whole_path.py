@@ -109,6 +109,7 @@ def runs(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_three_commands_leave_what_the_readme_says(runs: Path) -> None:
     assert sorted(p.name for p in (runs / "space").iterdir()) == ["model.safetensors", "space.json"]
     assert sorted(p.name for p in (runs / "report").iterdir()) == [
+        "queries.parquet",
         "report.html",
         "report.json",
         "report.md",
@@ -142,7 +143,7 @@ def test_training_on_what_differs_is_learned(runs: Path) -> None:
     report = json.loads((runs / "report" / "report.json").read_text())
     directions = {(r["relevance"], r["query"], r["target"]): r for r in report["retrieval"]}
     assert len([d for d in directions if d[0] == "label"]) == 6
-    assert directions["label", "image", "audio"]["mAP"] > 0.6
+    assert directions["label", "image", "audio"]["metrics"]["mAP"] > 0.6
     assert len([d for d in directions if d[0] == "group"]) == 6
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmembed.evaluation.ranking.scoring import TILE_ROWS, Bags, TieList, ties_among
+from mmembed.evaluation.ranking.scoring import Bags, TieList, ties_among
 
-QUERIES = 256
+QUERIES = TILE_ROWS = 1 << 10  # of a matrix product; square ones are the quickest
 FEWEST_TARGETS = 1 << 14  # below, ranking all in float64 is as quick
 MOST_RELEVANT = 16  # a query; each costs a pass over all scores
-MOST_CLOSE = 1 << 22  # pairs of a block to score again; more means that nearly all is tied
+MOST_CLOSE = 1 << 24  # pairs of a block to score again; more means that nearly all is tied
 PAIRS = 1 << 12
 
 
@@ -55,6 +55,7 @@ class Counter:
         self._low[column, self._query] = np.nextafter(np.float32(self.exact - slack), down)
         self._high[column, self._query] = np.nextafter(np.float32(self.exact + slack), up)
         self._above = np.zeros((width, len(asked)), int)
+        self._mask = np.empty((len(asked), TILE_ROWS), bool)
         self._close: list[tuple[int, np.ndarray, np.ndarray]] = []
         self._pairs = 0
         self._offsets = np.append(0, lengths.cumsum())
@@ -62,14 +63,14 @@ class Counter:
     def see(self, scores: np.ndarray, first: int) -> None:
         """Count float32 scores ``(block, tile)`` of the targets from ``first`` on."""
         for row, (low, high) in enumerate(zip(self._low, self._high, strict=True)):
-            above = scores > high[:, None]
+            above = np.greater(scores, high[:, None], out=self._mask[:, : scores.shape[1]])
             self._above[row] += np.count_nonzero(above, axis=1)
             close = (scores >= low[:, None]) ^ above
             query, target = np.divmod(np.flatnonzero(close), scores.shape[1])
             self._pairs += len(query)
             if self._pairs > MOST_CLOSE:
                 raise TooClose
-            self._close.append((row, query, first + target))
+            self._close.append((row, query.astype(np.int32), (first + target).astype(np.int32)))
 
     def ties(self, number: int, relevant: np.ndarray, grades: np.ndarray) -> TieList:
         """Return the ties of some of the targets that were asked for, of one query.
@@ -121,6 +122,7 @@ class Best:
     def __init__(self, queries: np.ndarray, targets: np.ndarray, count: int) -> None:
         self._queries, self._targets, self._count = queries, targets, count
         self._slack = np.float32(2.01 * rounding(queries.shape[1]))
+        self._mask = np.empty((len(queries), TILE_ROWS), bool)
         self._least = np.full(len(queries), -np.inf, np.float32)
         self._found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._pairs, self._seen, self._again = 0, 0, 0
@@ -131,7 +133,8 @@ class Best:
         if not self._seen and width > self._count:
             place = width - self._count
             self._least = np.partition(scores, place, axis=1)[:, place] - self._slack
-        query, target = np.divmod(np.flatnonzero(scores >= self._least[:, None]), width)
+        enough = np.greater_equal(scores, self._least[:, None], out=self._mask[:, :width])
+        query, target = np.divmod(np.flatnonzero(enough), width)
         self._found.append((query, first + target, scores[query, target]))
         self._pairs += len(query)
         self._seen += width
@@ -180,8 +183,10 @@ def screen(
     Raises:
         TooClose: nearly all scores are equal.
     """
+    space = np.empty((len(queries), TILE_ROWS), np.float32)
     for first in range(0, len(targets), TILE_ROWS):
-        tile = queries @ targets[first : first + TILE_ROWS].T
+        given = targets[first : first + TILE_ROWS]
+        tile = np.matmul(queries, given.T, out=space[:, : len(given)])
         low, high = np.clip(own.T - first, 0, tile.shape[1])
         for query in np.flatnonzero(high > low):
             tile[query, low[query] : high[query]] = -np.inf

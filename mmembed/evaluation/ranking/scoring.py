@@ -83,9 +83,14 @@ def block_size(queries: Bags, targets: Bags) -> int:
 
 
 def in_threads(work: Callable[[int, int], Result], queries: int, size: int) -> Iterator[Result]:
-    """Yield ``work(start, stop)`` of blocks of ``size`` queries, in order, one thread a core."""
-    bounds = [(start, min(start + size, queries)) for start in range(0, queries, size)]
+    """Yield ``work(start, stop)`` of blocks of queries, in order, one thread a core.
+
+    Blocks have at most ``size`` queries, and are so many that all cores have as much to do.
+    """
     cores = os.cpu_count() or 1
+    rounds = -(-queries // (cores * size))
+    even = max(1, -(-queries // max(1, cores * rounds)))
+    bounds = [(start, min(start + even, queries)) for start in range(0, queries, even)]
     if len(bounds) < 2 or cores < 2:
         yield from (work(*each) for each in bounds)
         return

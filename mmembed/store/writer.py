@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def write_card(folder: Place, text: str) -> None:
     Raises:
         StoreError: the disk is full, or the folder can't be written to.
     """
-    write_whole(folder / CARD, lambda path: path.write_text(text + "\n", "utf-8"))
+    mark = f".{uuid.uuid4().hex}"  # shards that start at once all write it
+    write_whole(folder / CARD, lambda path: path.write_text(text + "\n", "utf-8"), mark)
 
 
 def read_card_text(folder: Place) -> str | None:
@@ -184,10 +186,16 @@ def _vector_array(vectors: np.ndarray, kind: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, flat, type=kind)
 
 
-def write_whole(path: Place, write: Callable[[Path], object]) -> None:
+def write_whole(path: Place, write: Callable[[Path], object], mark: str = "") -> None:
     """Let ``write`` fill a file, and put it in the place of ``path`` when it is whole.
 
     On disk that is a hidden file beside it, flushed and renamed; at a URL an upload.
+
+    Args:
+        path: the file.
+        write: fills a file whose path it is given.
+        mark: stands in the name of the hidden file: something of one's own where several write
+            ``path`` at the same time. Without it, a file that a killed run left is written over.
 
     Raises:
         StoreError: the disk is full, or the folder can't be written to.
@@ -195,7 +203,7 @@ def write_whole(path: Place, write: Callable[[Path], object]) -> None:
     if isinstance(path, RemotePath):
         _upload(path, write)
         return
-    partial = path.with_name(f".{path.name}{PARTIAL}")
+    partial = path.with_name(f".{path.name}{mark}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

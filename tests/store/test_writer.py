@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,14 @@ def test_the_card_is_read_back_or_refused(tmp_path: Path) -> None:
     (tmp_path / "_mmembed.json").write_bytes(b"\xff\xfe")
     with pytest.raises(StoreError, match="its mmembed metadata can't be read"):
         read_card_text(tmp_path)
+
+
+def test_many_can_write_the_card_at_once(tmp_path: Path) -> None:
+    """As shards do that start together: each is whole, and none takes away another's file."""
+    with ThreadPoolExecutor(8) as pool:
+        written = [pool.submit(write_card, tmp_path, PROVENANCE.to_json()) for _ in range(200)]
+    assert [each.result() for each in written] == [None] * 200
+    assert [path.name for path in tmp_path.iterdir()] == ["_mmembed.json"]
 
 
 def test_other_tools_open_it_as_it_is(tmp_path: Path) -> None:

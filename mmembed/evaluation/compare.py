@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from mmembed.evaluation.statistics import (
     holm,
     interval,
     randomisation_test,
-    resampled,
+    resampled_means,
 )
 
 MOVED = 5
@@ -148,7 +148,8 @@ def compare_directions(
         there = known.get((here.relevance, here.query, here.target))
         if there is None:
             continue
-        mine, theirs = _matched(_names(items, here), _names(others, there))
+        names = _names(items, here)
+        mine, theirs = _matched(names, _names(others, there))
         unmatched += len(here.result.queries) + len(there.result.queries) - 2 * len(mine)
         if not len(mine):
             continue
@@ -156,11 +157,10 @@ def compare_directions(
         values = np.stack([here.result.values[m][mine] for m in BOUNDED], 1)
         before = np.stack([there.result.values[m][theirs] for m in BOUNDED], 1)
         changes += _changes(here, values, before, clusters)
-        moved += _moved(here, _names(items, here)[mine], values, before)
+        moved += _moved(here, names[mine], values, before)
     adjusted = holm(np.array([change.p_value for change in changes]))
     final = [
-        Change(**{**vars(change), "adjusted": float(p)})
-        for change, p in zip(changes, adjusted, strict=True)
+        replace(change, adjusted=float(p)) for change, p in zip(changes, adjusted, strict=True)
     ]
     return final, moved, unmatched
 
@@ -196,8 +196,7 @@ def _changes(
 ) -> list[Change]:
     differences = values - before
     count = len(np.unique(clusters))
-    parts = [w @ differences / w.sum(1, keepdims=True) for w in resampled(clusters)]
-    sampled = np.concatenate(parts)
+    sampled = resampled_means(differences, clusters)
     return [
         Change(
             here.relevance,

@@ -55,28 +55,46 @@ def interval(samples: np.ndarray, clusters: int) -> Interval:
     return float(low), float(high)
 
 
-def mean_interval(values: np.ndarray, clusters: np.ndarray, seed: int = 0) -> Interval:
-    """Return the interval of the mean of values ``(observations,)`` between 0 and 1.
+def bounded_interval(
+    samples: np.ndarray, values: np.ndarray, clusters: int, agreeing: int | None = None
+) -> Interval:
+    """Return the :func:`interval` of a statistic of values ``(observations,)`` between 0 and 1.
 
     Where all are 0 or all are 1, resampling can't tell how sure that is; then the bound is that of
     Clopper and Pearson (1934) for as many clusters that all agree, which holds for any
     distribution within these bounds.
+
+    Args:
+        samples: the statistic on resampled data ``(draws,)``.
+        values: what it is the statistic of.
+        clusters: how many there are.
+        agreeing: how many count where all agree; None for all.
     """
+    if clusters < 2 or not len(values) or np.ptp(values) > 0 or values[0] not in (0.0, 1.0):
+        return interval(samples, clusters)
+    unlikely = 1 - ((1 - CONFIDENCE) / 2) ** (1 / (agreeing or clusters))
+    return (1 - unlikely, 1.0) if values[0] else (0.0, unlikely)
+
+
+def resampled_means(values: np.ndarray, clusters: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return the means ``(draws, columns)`` of ``(observations, columns)`` on resampled data."""
+    parts = [w @ values / w.sum(1, keepdims=True) for w in resampled(clusters, seed=seed)]
+    return np.concatenate(parts or [values[:0]])
+
+
+def mean_interval(values: np.ndarray, clusters: np.ndarray, seed: int = 0) -> Interval:
+    """Return the interval of the mean of values ``(observations,)`` between 0 and 1."""
     return mean_intervals(values[:, None], clusters, seed)[0]
 
 
 def mean_intervals(values: np.ndarray, clusters: np.ndarray, seed: int = 0) -> list[Interval]:
     """Return :func:`mean_interval` of each column of ``(observations, metrics)``."""
     count = len(np.unique(clusters))
-    parts = [w @ values / w.sum(1, keepdims=True) for w in resampled(clusters, seed=seed)]
-    found = []
-    for column, sample in zip(values.T, np.concatenate(parts or [values[:0]]).T, strict=True):
-        if count < 2 or np.ptp(column) > 0 or column[0] not in (0.0, 1.0):
-            found.append(interval(sample, count))
-            continue
-        unlikely = 1 - ((1 - CONFIDENCE) / 2) ** (1 / count)
-        found.append((1 - unlikely, 1.0) if column[0] else (0.0, unlikely))
-    return found
+    samples = resampled_means(values, clusters, seed)
+    return [
+        bounded_interval(sample, column, count)
+        for sample, column in zip(samples.T, values.T, strict=True)
+    ]
 
 
 def median_interval(values: np.ndarray, clusters: np.ndarray, seed: int = 0) -> Interval:

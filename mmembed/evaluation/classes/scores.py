@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from mmembed.evaluation.neighbours import TIE
-from mmembed.evaluation.statistics import CONFIDENCE, Interval, interval, resampled
+from mmembed.evaluation.statistics import Interval, bounded_interval, resampled
 
 TOP = 5
 METRICS = {
@@ -114,7 +114,7 @@ def intervals(
         hits = result.hits(truth)
         found.append(
             {
-                name: _interval(
+                name: bounded_interval(
                     np.concatenate(values or [np.empty(0)]),
                     result.top if name == "top-5 accuracy" else hits,
                     count,
@@ -140,14 +140,6 @@ def _metrics(
             "macro F1": f1.sum(1) / seen.sum(1),
             "top-5 accuracy": top,
         }
-
-
-def _interval(sample: np.ndarray, values: np.ndarray, clusters: int, agreeing: int) -> Interval:
-    """Return the interval of a sample; of ``agreeing`` values where all are 0 or all are 1."""
-    if clusters < 2 or not len(values) or np.ptp(values) > 0 or values[0] not in (0.0, 1.0):
-        return interval(sample, clusters)
-    unlikely = 1 - ((1 - CONFIDENCE) / 2) ** (1 / agreeing)
-    return (1 - unlikely, 1.0) if values[0] else (0.0, unlikely)
 
 
 def _members(codes: np.ndarray, classes: int) -> csr_matrix:

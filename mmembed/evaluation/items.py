@@ -5,6 +5,7 @@ This module knows nothing of metrics.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -12,17 +13,17 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import csr_array
 
 from mmembed.errors import ConfigError, StoreError
 from mmembed.evaluation.ranking.scoring import Bags, Ranked
+from mmembed.evaluation.vectors import members, unit
 from mmembed.modality import MODALITIES
 from mmembed.store.table import EmbeddingTable, StoredRows
 
 Notion = Literal["label", "group", "stem"]
 Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
-NORM_ROWS = 1 << 14
+BLOCK_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
         if not whole:
             segments = Bags(sorted_rows, starts)
             sums = np.add.reduceat(sorted_rows, starts, axis=0, dtype=np.float64)
-            vectors = _unit(sums).astype(np.float32)
+            vectors = unit(sums).astype(np.float32)
     else:
         vectors = _means(table, item, len(starts))
     first = order[starts]
@@ -178,35 +179,30 @@ def _codes(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
 def _placed(table: EmbeddingTable | StoredRows, place: np.ndarray) -> np.ndarray:
     """Return unit vectors ``(rows, dim)``, each row at its place."""
     found = np.empty((len(place), table.provenance.dim), np.float32)
-    start = 0
-    for block in table.blocks():
-        for low in range(0, len(block), NORM_ROWS):
-            few = block[low : low + NORM_ROWS]
-            found[place[start : start + len(few)]] = _unit(few)
-            start += len(few)
+    for part, rows in _unit_blocks(table):
+        found[place[part]] = rows
     return found
 
 
 def _means(table: EmbeddingTable | StoredRows, item: np.ndarray, items: int) -> np.ndarray:
     """Return unit vectors ``(items, dim)``, the mean of each item's rows."""
     sums = np.zeros((items, table.provenance.dim), np.float64)
-    start = 0
-    for block in table.blocks():
-        for low in range(0, len(block), NORM_ROWS):
-            few = _unit(block[low : low + NORM_ROWS])
-            found, which = np.unique(item[start : start + len(few)], return_inverse=True)
-            ones = (np.ones(len(few)), (which, np.arange(len(few))))
-            sums[found] += csr_array(ones, shape=(len(found), len(few))) @ few.astype(np.float64)
-            start += len(few)
-    for low in range(0, items, NORM_ROWS):
-        sums[low : low + NORM_ROWS] = _unit(sums[low : low + NORM_ROWS])
+    for part, rows in _unit_blocks(table):
+        found, which = np.unique(item[part], return_inverse=True)
+        sums[found] += members(which, len(found)) @ rows
+    for low in range(0, items, BLOCK_ROWS):
+        sums[low : low + BLOCK_ROWS] = unit(sums[low : low + BLOCK_ROWS])
     return sums.astype(np.float32)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to unit length; zero rows stay zero."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-12)
+def _unit_blocks(table: EmbeddingTable | StoredRows) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield which rows of the table, and their unit vectors in float64."""
+    start = 0
+    for block in table.blocks():
+        for low in range(0, len(block), BLOCK_ROWS):
+            rows = unit(block[low : low + BLOCK_ROWS])
+            yield slice(start, start + len(rows)), rows
+            start += len(rows)
 
 
 def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, str]:

@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 
 from mmembed.evaluation.neighbours import TIE
 from mmembed.evaluation.statistics import Interval, bounded_interval, resampled
+from mmembed.evaluation.vectors import members
 
 TOP = 5
 METRICS = {
@@ -65,7 +66,7 @@ def outcome(scores: np.ndarray, truth: np.ndarray) -> Outcome:
 
 def confusion(result: Outcome, truth: np.ndarray) -> csr_matrix:
     """Return counts ``(true, predicted)`` over all classes, sparse; whole where nothing ties."""
-    return (_members(truth, result.shares.shape[1]) @ result.shares).tocsr()
+    return (members(truth, result.shares.shape[1]) @ result.shares).tocsr()
 
 
 def metrics(counts: np.ndarray, top: float) -> dict[str, float]:
@@ -94,13 +95,13 @@ def intervals(
     classes = results[0].shares.shape[1] if results else 0
     clusters = np.unique(groups, return_inverse=True)[1]
     count = len(np.unique(clusters))
-    members = _members(truth, classes)
+    rows_of = members(truth, classes)
     named = [result.shares.T.tocsr() for result in results]
-    right = [members.multiply(n).tocsr() for n in named]
+    right = [rows_of.multiply(n).tocsr() for n in named]
     samples: list[dict[str, list[np.ndarray]]] = [{m: [] for m in METRICS} for _ in results]
     for weights in resampled(clusters):
         drawn = np.ascontiguousarray(weights.T)
-        support = (members @ drawn).T
+        support = (rows_of @ drawn).T
         for i, result in enumerate(results):
             top = result.top @ drawn / drawn.sum(0)
             values = _metrics((right[i] @ drawn).T, support, (named[i] @ drawn).T, top)
@@ -140,9 +141,3 @@ def _metrics(
             "macro F1": f1.sum(1) / seen.sum(1),
             "top-5 accuracy": top,
         }
-
-
-def _members(codes: np.ndarray, classes: int) -> csr_matrix:
-    """Return a sparse ``(classes, rows)`` that is 1 where a row is of a class."""
-    rows = np.arange(len(codes))
-    return csr_matrix((np.ones(len(codes)), (codes, rows)), shape=(classes, len(codes)))

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from mmembed.errors import ConfigError
 from mmembed.evaluation.classes.labelled import Labelled
+from mmembed.evaluation.vectors import members, unit
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def zero_shot_scores(given: ClassVectors, test: Labelled, classes: np.ndarray) -
     codes = np.searchsorted(classes, given.labels)
     sums, counts = _sums(given.vectors, codes, len(classes))
     rows = test.vectors.astype(np.float64)
-    scores = rows @ _unit(sums).T
+    scores = rows @ unit(sums).T
     scores[:, counts == 0] = -np.inf
     if given.groups is not None:
         texts = Labelled(given.vectors, codes, given.groups)
@@ -94,7 +94,7 @@ def _leave_own_group_out(
         if mine_count == counts[label]:
             scores[chosen, label] = -np.inf
         elif len(chosen):
-            others = _unit((sums[label] - mine)[None])[0]
+            others = unit((sums[label] - mine)[None])[0]
             scores[chosen, label] = test.vectors[chosen].astype(np.float64) @ others
 
 
@@ -113,11 +113,5 @@ def prototype_scores(train: Labelled, test: Labelled, classes: np.ndarray) -> np
 
 def _sums(vectors: np.ndarray, codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the sum of the vectors of each code, float64 ``(count, dim)``, and how many."""
-    rows = np.arange(len(codes))
-    chosen = csr_matrix((np.ones(len(codes)), (codes, rows)), shape=(count, len(codes)))
-    return np.asarray(chosen @ vectors.astype(np.float64)), np.bincount(codes, minlength=count)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to unit length; zero rows stay zero."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    sums = members(codes, count) @ vectors.astype(np.float64)
+    return np.asarray(sums), np.bincount(codes, minlength=count)

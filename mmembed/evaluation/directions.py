@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations
 from typing import Any
 
@@ -41,7 +42,6 @@ class Direction:
         judge: what is relevant to a query.
         result: the metrics, a value a query.
         clusters: integers ``(answerable,)``: queries of one group are one piece of evidence.
-        intervals: of each metric, where it lies with 95 % confidence.
     """
 
     relevance: str
@@ -50,7 +50,6 @@ class Direction:
     judge: Relevance
     result: Retrieval
     clusters: np.ndarray
-    intervals: dict[str, Interval]
 
     @property
     def name(self) -> str:
@@ -61,6 +60,11 @@ class Direction:
     def targets(self) -> int:
         """Number of items that a query ranks, at most."""
         return int(self.result.targets.max(initial=0))
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """Of each metric, where it lies with 95 % confidence; resampled when it is first asked."""
+        return intervals(self.result, self.clusters)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every number of the direction, JSON-ready but for NaN."""
@@ -108,8 +112,8 @@ def score_directions(
         qrels: judgements, if there are any.
         moments: only what overlaps in time is relevant by a notion.
     """
-    parts = {m: items.select(items.modality == m) for m in items.modalities}
-    masks = {m: items.modality == m for m in parts}
+    masks = {m: items.modality == m for m in items.modalities}
+    parts = {m: items.select(mask) for m, mask in masks.items()}
     keys = {notion: items.keys(notion) for notion in notions}
     clusters = items.clusters()
     found: dict[str, list[Direction]] = {name: [] for name in (*keys, "qrels")}
@@ -134,8 +138,7 @@ def score_directions(
                 asked.append(Asked(f"{query} → {target}", name, known, len(lost), examples))
             if len(result.queries):
                 alike = clusters[masks[query]][result.queries]
-                sure = intervals(result, alike)
-                found[name].append(Direction(name, query, target, judge, result, alike, sure))
+                found[name].append(Direction(name, query, target, judge, result, alike))
     return [direction for part in found.values() for direction in part], asked
 
 

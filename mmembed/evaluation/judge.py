@@ -100,6 +100,7 @@ def evaluate(
     items = items.select(usable(items))
     if len(items) == 0:
         raise StoreError(f"{embeddings}: every vector is NaN or zero; embed the media again")
+    train = None if train is None else train.select(usable(train))
     directions, more = _directions(items, everything, asked)
     texts = _texts(everything, stored.provenance, prompts)
     found = Evaluation(
@@ -177,14 +178,13 @@ def _classify(
 
     def part(of: Items) -> Labelled:
         labelled = np.array([label is not None for label in of.label], bool)
-        chosen = of.select((of.modality == modality) & labelled & usable(of))
+        chosen = of.select((of.modality == modality) & labelled)
         return Labelled(chosen.vectors, chosen.label.astype(str), _groups(chosen))
 
     test = part(items)
     if len(test) == 0:
         return []
-    fit = None if train is None else part(train)
-    learnt = None if fit is None or len(fit) == 0 else fit
+    learnt = None if train is None else part(train)
     return classify(learnt, test, None if modality == "text" else texts)
 
 

@@ -15,6 +15,7 @@ from mmembed.evaluation.ranking.metrics import METRICS
 
 Rows = list[list[str]]
 WIDEST = 18  # of a column in the terminal that is not broken into lines
+UNSHOWN = ("P@10", "recall@10", "nAUC", "chance", "R@5", "MRR", "top-5 accuracy")  # in a terminal
 SHOWN = ("mAP", "R@1")  # of the metrics that are compared, in the table of changes
 
 
@@ -155,9 +156,6 @@ def _narrow(found: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         kept = [i for i, name in enumerate(header) if name not in UNSHOWN]
         tables.append((title, [header[i] for i in kept], [[row[i] for i in kept] for row in rows]))
     return tables
-
-
-UNSHOWN = ("P@10", "recall@10", "nAUC", "chance", "R@5", "MRR", "top-5 accuracy")  # in a terminal
 
 
 def _fault(fault: dict[str, Any]) -> str:

@@ -26,8 +26,7 @@ KEYS: tuple[tuple[Kind, Notion], ...] = (("unlabelled", "label"), ("ungrouped", 
 
 def usable(items: Items) -> np.ndarray:
     """Return which items ``(items,)`` have a finite vector of unit length."""
-    squares = squared_lengths(items.vectors)
-    return np.isfinite(squares) & (squares > SHORTEST)
+    return _of_length(squared_lengths(items.vectors))
 
 
 def lint(items: Items, everything: Items) -> list[Fault]:
@@ -37,11 +36,22 @@ def lint(items: Items, everything: Items) -> list[Fault]:
         items: what is to be scored.
         everything: all items of the dataset, other splits included.
     """
-    return [*_vectors(items), *_queries(items), *_keys(items), *_splits(everything)]
+    captions = captions_of(items)
+    return [
+        *_vectors(items, captions),
+        *_queries(items, captions),
+        *_keys(items),
+        *_splits(everything),
+    ]
 
 
-def _vectors(items: Items) -> Iterator[Fault]:
-    finite, fine = np.isfinite(squared_lengths(items.vectors)), usable(items)
+def _of_length(squares: np.ndarray) -> np.ndarray:
+    return np.isfinite(squares) & (squares > SHORTEST)
+
+
+def _vectors(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
+    squares = squared_lengths(items.vectors)
+    finite, fine = np.isfinite(squares), _of_length(squares)
     broken: tuple[tuple[Kind, np.ndarray, str], ...] = (
         ("nan", ~finite, "NaN or infinite"),
         ("zero", finite & ~fine, "zero"),
@@ -54,7 +64,6 @@ def _vectors(items: Items) -> Iterator[Fault]:
                 f"{'it' if len(rows) == 1 else 'them'} again"
             )
             yield Fault(kind, len(rows), message, _paths(items, rows))
-    captions = captions_of(items)
     for modality in items.modalities:
         rows = np.flatnonzero((items.modality == modality) & fine)
         collapse = _collapse(items, rows)
@@ -98,8 +107,7 @@ def _collapse(items: Items, rows: np.ndarray) -> str:
     )
 
 
-def _queries(items: Items) -> Iterator[Fault]:
-    captions = captions_of(items)
+def _queries(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
     if captions is None:
         return
     rows = np.flatnonzero(items.modality == "text")

@@ -19,7 +19,6 @@ from mmembed.evaluation.ranking.scoring import (
     TieList,
     as_bags,
     block_size,
-    concatenated,
     in_threads,
     scores,
     ties_among,
@@ -50,8 +49,8 @@ class _Part:
     def scored(self) -> Retrieval:
         """Return the metrics of these queries."""
         number = np.repeat(np.arange(len(self.ties)), [len(t.before) for t in self.ties])
-        columns = [concatenated([getattr(t, name) for t in self.ties]) for name in TIE_COLUMNS]
-        before, size, count, gain = columns
+        columns = [[getattr(t, name) for t in self.ties] for name in TIE_COLUMNS]
+        before, size, count, gain = (np.concatenate(c or [np.empty(0)]) for c in columns)
         ties = Ties(number.astype(int), before, size, count, gain, np.array(self.ideal))
         return Retrieval(
             values(ties),
@@ -143,9 +142,10 @@ def top(
     asked, given = as_bags(queries), as_bags(targets)
     left_out = np.zeros((len(asked), 2), int) if own is None else own
     count = min(count, len(given) - int(np.diff(left_out).max(initial=0)))
+    quick = pays(asked, given, 0)
 
     def block(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        if pays(asked, given, 0):
+        if quick:
             vectors = asked.vectors[start:stop]
             best = Best(vectors, given.vectors, count)
             try:
@@ -164,7 +164,7 @@ def top(
 
     if count < 1 or not len(asked):
         return np.empty((len(asked), 0), int), np.empty((len(asked), 0))
-    size = QUERIES if pays(asked, given, 0) else block_size(asked, given)
+    size = QUERIES if quick else block_size(asked, given)
     parts = list(in_threads(block, len(asked), size))
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 

@@ -6,7 +6,7 @@ Items may be bags of several vectors; two items score the best of all their pair
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -134,8 +134,3 @@ def ties_among(
     counts = np.bincount(which, minlength=len(found))
     gain = np.bincount(which, grades, len(found))
     return TieList(better + len(ordered) - high, high - low, counts, gain)
-
-
-def concatenated(parts: Sequence[np.ndarray], kind: type = float) -> np.ndarray:
-    """Return arrays one after the other; an empty one of ``kind`` if there is none."""
-    return np.concatenate(parts) if parts else np.empty(0, kind)

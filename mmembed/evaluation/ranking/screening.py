@@ -41,19 +41,19 @@ class Counter:
     """
 
     def __init__(self, queries: np.ndarray, targets: np.ndarray, asked: list[np.ndarray]) -> None:
-        self._queries, self._targets, self._asked = queries, targets, asked
+        self._queries, self._targets = queries, targets
         lengths = np.array([len(each) for each in asked])
-        self._query = np.repeat(np.arange(len(asked)), lengths)
+        query = np.repeat(np.arange(len(asked)), lengths)
         flat = np.concatenate(asked).astype(int)
-        self.exact = exact(queries, targets, self._query, flat)
+        self.exact = exact(queries, targets, query, flat)
         width = int(lengths.max(initial=0))
         slack = rounding(queries.shape[1])
         column = np.arange(len(flat)) - np.repeat(lengths.cumsum() - lengths, lengths)
         self._low = np.full((width, len(asked)), np.inf, np.float32)
         self._high = self._low.copy()
         down, up = np.float32(-np.inf), np.float32(np.inf)
-        self._low[column, self._query] = np.nextafter(np.float32(self.exact - slack), down)
-        self._high[column, self._query] = np.nextafter(np.float32(self.exact + slack), up)
+        self._low[column, query] = np.nextafter(np.float32(self.exact - slack), down)
+        self._high[column, query] = np.nextafter(np.float32(self.exact + slack), up)
         self._above = np.zeros((width, len(asked)), int)
         self._mask = np.empty((len(asked), TILE_ROWS), bool)
         self._close: list[tuple[int, np.ndarray, np.ndarray]] = []

@@ -82,7 +82,8 @@ def evaluate(
             said, and the command exits with 1.
 
     Raises:
-        StoreError: a dataset can't be read, mixes spaces, or has no usable vector.
+        StoreError: a dataset can't be read, mixes spaces, or has no usable vector, or the report
+            can't be written.
         ConfigError: nothing in the split, no such media folder or qrels, or a bound for what was
             not scored.
     """

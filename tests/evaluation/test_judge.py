@@ -95,6 +95,7 @@ def test_mistakes_are_one_line_and_exit_2(
         (ConfigError, {"embeddings": data, "split": "dev"}, "--split dev: no row is in it"),
         (ConfigError, {"embeddings": data, "media": "nowhere"}, "--media nowhere: no such folder"),
         (ConfigError, {"embeddings": data, "report": __file__}, "is a file; give a folder"),
+        (StoreError, {"embeddings": data, "report": f"{__file__}/in"}, "can't be written: Not a d"),
     ]
     for kind, options, text in cases:
         with pytest.raises(kind, match=text):

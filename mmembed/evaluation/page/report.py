@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +22,7 @@ from mmembed.evaluation.page.matrix import matrices, shifts, tiles
 from mmembed.evaluation.page.media_cards import MediaCards, fit, media_cards
 from mmembed.evaluation.queries import query_table
 from mmembed.evaluation.tables import all_tables, markdown, number, signed, span
+from mmembed.store.writer import write_whole
 
 PAGE_BYTES = 14_900_000
 SCRIPTS = ("report.js", "media.js", "charts.js", "map.js")
@@ -39,26 +39,22 @@ def write_report(found: Evaluation, folder: Path, media: str | Path | None) -> P
         folder: made if need be.
         media: root of the media files for pictures and sounds; files not found there are shown
             by name.
+
+    Raises:
+        StoreError: the disk is full, or the folder can't be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     numbers = found.to_dict()
     text = json.dumps(_finite(numbers), indent=2, ensure_ascii=False, allow_nan=False)
-    table = query_table(found)
-    _write(folder / "report.json", _text(text + "\n"))
-    _write(folder / "report.md", _text(markdown(numbers)))
-    _write(folder / "queries.parquet", lambda path: pq.write_table(table, path, compression="zstd"))
-    return _write(folder / "report.html", _text(_page(found, numbers, media)))
+    table, page = query_table(found), folder / "report.html"
+    write_whole(folder / "report.json", _text(text + "\n"))
+    write_whole(folder / "report.md", _text(markdown(numbers)))
+    write_whole(folder / "queries.parquet", lambda p: pq.write_table(table, p, compression="zstd"))
+    write_whole(page, _text(_page(found, numbers, media)))
+    return page
 
 
 def _text(text: str) -> Callable[[Path], object]:
     return lambda path: path.write_text(text, "utf-8", errors="replace")
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> Path:
-    partial = path.with_name(path.name + ".partial")
-    write(partial)
-    os.replace(partial, path)
-    return path
 
 
 def _page(found: Evaluation, numbers: dict[str, Any], media: str | Path | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from mmembed.errors import ConfigError
 from mmembed.evaluation.findings import Evaluation
@@ -11,24 +12,39 @@ from mmembed.evaluation.ranking.metrics import METRICS
 LOWER_IS_BETTER = ("median rank",)
 
 
-def missed(found: Evaluation, bounds: str) -> list[str]:
-    """Say which scores do not reach their bounds; a score that is NaN never does.
+@dataclass(frozen=True)
+class Bound:
+    """What a score must reach.
 
-    Args:
-        found: what was evaluated.
-        bounds: apart by commas: ``QUERY-TARGET/METRIC=VALUE``, such as ``image-audio/mAP=0.9``;
-            ``*`` for every direction; ``label:*/mAP=0.8`` for one notion of relevance, else all
-            must reach it; ``MODALITY/METHOD=VALUE`` for the accuracy of a classifier, such as
-            ``image/linear probe=0.9``. A median rank must not be above its bound.
+    Attributes:
+        text: as it was given.
+        where: ``image-audio``, ``label:*`` or ``image``.
+        metric: of retrieval, or the name of a classifier.
+        least: the bound (the most, for what is better lower).
+    """
+
+    text: str
+    where: str
+    metric: str
+    least: float
+
+
+def read_bounds(text: str) -> list[Bound]:
+    """Return the bounds of a text, apart by commas.
+
+    Each is ``QUERY-TARGET/METRIC=VALUE``, such as ``image-audio/mAP=0.9``; ``*`` for every
+    direction; ``label:*/mAP=0.8`` for one notion of relevance, else all must reach it;
+    ``MODALITY/METHOD=VALUE`` for the accuracy of a classifier, such as ``image/linear probe=0.9``.
+    A median rank must not be above its bound.
 
     Raises:
-        ConfigError: not such a bound, or it names nothing that was scored.
+        ConfigError: not such a bound.
     """
-    return [each for bound in bounds.split(",") for each in _missed(found, bound.strip())]
+    return [_bound(part.strip()) for part in text.split(",")]
 
 
-def _missed(found: Evaluation, bound: str) -> list[str]:
-    what, _, number = bound.rpartition("=")
+def _bound(text: str) -> Bound:
+    what, _, number = text.rpartition("=")
     where, slash, metric = what.partition("/")
     try:
         least = float(number)
@@ -36,17 +52,30 @@ def _missed(found: Evaluation, bound: str) -> list[str]:
         least = math.nan
     if not slash or math.isnan(least):
         raise ConfigError(
-            f"--fail-under {bound}: give QUERY-TARGET/METRIC=VALUE, such as image-audio/mAP=0.9"
+            f"--fail-under {text}: give QUERY-TARGET/METRIC=VALUE, such as image-audio/mAP=0.9"
         )
-    scores = _scores(found, where, metric)
+    return Bound(text, where, metric, least)
+
+
+def missed(found: Evaluation, bounds: list[Bound]) -> list[str]:
+    """Say which scores do not reach their bounds; a score that is NaN never does.
+
+    Raises:
+        ConfigError: a bound names nothing that was scored.
+    """
+    return [each for bound in bounds for each in _missed(found, bound)]
+
+
+def _missed(found: Evaluation, bound: Bound) -> list[str]:
+    scores = _scores(found, bound.where, bound.metric)
     if not scores:
         raise ConfigError(
-            f"--fail-under {bound}: nothing like {what} was scored; there are "
-            f"{', '.join(_names(found))}"
+            f"--fail-under {bound.text}: nothing like {bound.where}/{bound.metric} was scored; "
+            f"there are {', '.join(_names(found))}"
         )
-    below = [(name, value) for name, value in scores if not _kept(name, value, least)]
-    side = "above" if metric.lower() in LOWER_IS_BETTER else "below"
-    return [f"{name} is {value:.4g}, {side} {least:g}" for name, value in below]
+    below = [(name, value) for name, value in scores if not _kept(name, value, bound.least)]
+    side = "above" if bound.metric.lower() in LOWER_IS_BETTER else "below"
+    return [f"{name} is {value:.4g}, {side} {bound.least:g}" for name, value in below]
 
 
 def _kept(name: str, value: float, bound: float) -> bool:

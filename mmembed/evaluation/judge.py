@@ -20,7 +20,7 @@ from mmembed.evaluation.faults.answerable import Asked, lint_qrels, lint_relevan
 from mmembed.evaluation.faults.fault import Fault
 from mmembed.evaluation.faults.lint import lint, usable
 from mmembed.evaluation.findings import Evaluation
-from mmembed.evaluation.gate import missed
+from mmembed.evaluation.gate import missed, read_bounds
 from mmembed.evaluation.geometry import (
     alignment,
     effective_rank,
@@ -91,6 +91,7 @@ def evaluate(
         raise ConfigError(f"--media {media}: no such folder")
     if report is not None and Path(report).exists() and not Path(report).is_dir():
         raise ConfigError(f"--report {report}: is a file; give a folder")
+    bounds = [] if fail_under is None else read_bounds(fail_under)
     judged = None if qrels is None else read_qrels(qrels)
     asked = _Asked(split, pool, relevance, judged)
     stored = StoredRows(embeddings, COLUMNS)
@@ -116,8 +117,7 @@ def evaluate(
     )
     if against is not None:
         found = replace(found, comparison=_compare(found, against, asked))
-    if fail_under is not None:
-        found = replace(found, missed=missed(found, fail_under))
+    found = replace(found, missed=missed(found, bounds))
     if report is not None:
         from mmembed.evaluation.page.report import write_report
 

@@ -115,7 +115,7 @@ def score_directions(
     masks = {m: items.modality == m for m in items.modalities}
     parts = {m: items.select(mask) for m, mask in masks.items()}
     keys = {notion: items.keys(notion) for notion in notions}
-    clusters = items.clusters()
+    clusters = items.groups()
     found: dict[str, list[Direction]] = {name: [] for name in (*keys, "qrels")}
     asked: list[Asked] = []
     for query, target in list(permutations(parts, 2)) or [(m, m) for m in parts]:
@@ -137,7 +137,8 @@ def score_directions(
                 examples = [str(path) for path in ours.path[lost[:EXAMPLES]]]
                 asked.append(Asked(f"{query} → {target}", name, known, len(lost), examples))
             if len(result.queries):
-                alike = clusters[masks[query]][result.queries]
+                asking = clusters[masks[query]][result.queries].astype(str)
+                alike = np.unique(asking, return_inverse=True)[1]
                 found[name].append(Direction(name, query, target, judge, result, alike))
     return [direction for part in found.values() for direction in part], asked
 

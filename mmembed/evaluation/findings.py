@@ -125,7 +125,7 @@ class Evaluation:
             "pooling": POOLING[self.pool],
             "relevance": "a target is relevant if it has the query's label, group or file stem, or "
             "is in the qrels; within one modality a file is never its own answer",
-            "intervals": "95 %, bootstrap over queries, those of one group drawn together",
+            "intervals": "95 %, bootstrap over queries, those of one group, else file, together",
             "ties": "every metric is its expectation over all orders of tied targets",
             "unanswerable": "queries with nothing relevant are left out of the means and counted",
             "chance": "what an encoder that gives every file the same vector scores",

@@ -96,12 +96,10 @@ class Items:
             found = pa.array(self.label if notion == "label" else self.group, pa.string())
         return _codes(found)
 
-    def clusters(self) -> np.ndarray:
-        """Return integers ``(items,)``: the same for items of one group, else one of its own."""
-        keys = self.keys("group")
-        alone = keys < 0
-        keys[alone] = keys.max(initial=-1) + 1 + np.arange(alone.sum())
-        return keys
+    def groups(self) -> np.ndarray:
+        """Return text ``(items,)``, the same for what is one thing: its group, else its file."""
+        pairs = zip(self.group, self.path, strict=True)
+        return np.array([path if group is None else group for group, path in pairs], dtype=object)
 
     def own(self, targets: Items) -> np.ndarray:
         """Return, of each item, the range ``(items, 2)`` of targets of the same file."""

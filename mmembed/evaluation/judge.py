@@ -160,7 +160,7 @@ def _texts(
         if prompts is not None:
             raise ConfigError(f"--prompts {prompts}: no row of it is a text with a label")
         return None
-    groups = None if prompts is not None else _groups(texts)
+    groups = None if prompts is not None else texts.groups().astype(str)
     return ClassVectors(texts.label.astype(str), texts.vectors, groups, source)
 
 
@@ -180,18 +180,13 @@ def _classify(
     def part(of: Items) -> Labelled:
         labelled = np.array([label is not None for label in of.label], bool)
         chosen = of.select((of.modality == modality) & labelled)
-        return Labelled(chosen.vectors, chosen.label.astype(str), _groups(chosen))
+        return Labelled(chosen.vectors, chosen.label.astype(str), chosen.groups().astype(str))
 
     test = part(items)
     if len(test) == 0:
         return []
     learnt = None if train is None else part(train)
     return classify(learnt, test, None if modality == "text" else texts)
-
-
-def _groups(items: Items) -> np.ndarray:
-    pairs = zip(items.group, items.path, strict=True)
-    return np.array([p if g is None else g for g, p in pairs], dtype=str)
 
 
 def _geometry(items: Items) -> dict[str, float]:

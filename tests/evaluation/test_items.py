@@ -133,12 +133,20 @@ def test_the_stem_is_the_name_without_folder_and_ending(make_table: Make) -> Non
     assert keys["sounds/02.wav"] == keys["pictures/02.png"] != keys["sounds/01.wav"]
 
 
-def test_what_has_no_group_is_a_cluster_of_its_own(make_table: Make) -> None:
+def test_what_has_no_group_is_one_thing_with_its_file_alone(make_table: Make) -> None:
     rows = [clip(f"{i}.wav", 0, **({"group": g} if g else {})) for i, g in enumerate("ab a ")]
     rows = [{k: v for k, v in row.items() if v != " "} for row in rows]
-    found = read_items(make_table(rows, np.eye(5))).clusters()
+    found = read_items(make_table(rows, np.eye(5))).groups()
     assert found[0] == found[3]
     assert len(set(found)) == 4
+
+
+def test_moments_of_a_file_without_a_group_are_one_thing(make_table: Make) -> None:
+    rows = [clip("a.wav", 0), clip("a.wav", 1), clip("b.wav", 0)]
+    for row in rows:
+        row |= {"start_s": 2.0 * row["segment_index"], "end_s": 2.0 * row["segment_index"] + 2}
+    found = read_items(make_table(rows, np.eye(3)), "moments").groups()
+    assert found.tolist() == ["a.wav", "a.wav", "b.wav"]
 
 
 def test_missing_and_empty_keys_are_unknown(make_table: Make) -> None:

@@ -1,11 +1,11 @@
-"""Measures embedding beside the limit of the machine, running again, and memory.
+"""Measures embedding beside the limit of the machine, its spread, running again, and memory.
 
 Usage::
 
-    python benchmarks/embed.py [speed] [again] [memory] [write] [--scale 0.1]
+    python benchmarks/embed.py [speed] [spread] [again] [memory] [write] [--scale 0.1]
 
 It makes its own media out of two real photographs and coloured noise, and random spaces of usual
-sizes. Each part writes its section of ``docs/benchmarks.md``; without a name all four run.
+sizes. Each part writes its section of ``docs/benchmarks.md``; without a name all of them run.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import pyarrow as pa
 import soundfile
 import torch
 from corpus import RATE, film, photo, sound
+from fresh_runs import spread
 from page import conditions, write_section
 
 from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
@@ -51,7 +52,7 @@ COMPARED = 64  # files whose vectors of bf16 and fp32 are compared
 
 
 def main() -> None:
-    parts = {"speed": speed, "again": again, "memory": memory, "write": write}
+    parts = {"speed": speed, "spread": even, "again": again, "memory": memory, "write": write}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="all unless named")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the files")
@@ -124,6 +125,11 @@ def apart(folder: Path, media: Path) -> str:
     exact, fast = (model.encode(files, precision=kind) for kind in ("fp32", "bf16"))
     distance = 1 - (exact * fast).sum(axis=1)
     return f"{np.median(distance):.1e} ({distance.max():.1e})"
+
+
+def even(folder: Path, scale: float) -> str:
+    """How far apart fresh processes are, beside a plain loop."""
+    return spread(folder, space(folder / "space", image=vit()), scale)
 
 
 def again(folder: Path, scale: float) -> str:

@@ -65,6 +65,10 @@ class LocalEngine:
         self._threads = ThreadChoice(self.space.device)
         self._kept: Pool | None = None
 
+    def notes(self) -> list[str]:
+        """Return lines for the summary: the threads that the model got."""
+        return self._threads.summary()
+
     def keep(self) -> None:
         """Keep the decode processes from one run to the next, as long as this process lives."""
         self._kept = self._pool()
@@ -89,6 +93,7 @@ class LocalEngine:
                     done(write(chunk))
 
         with self._pool() if self._kept is None else nullcontext(self._kept) as pool:
+            self._decoders = pool
             for chunk, number, first, answer in answers(opened(), pool, self.workers):
                 buckets = waiting[id(chunk)]
                 if isinstance(answer, Problem):
@@ -157,7 +162,8 @@ class LocalEngine:
             values, mask = collate([item for _, item in batch], length)
             whole = len(batch) >= min(LEAST_ITEMS, self._sizes.size(bucket))
             began = time.perf_counter()
-            with self._threads.batch(modality, whole, values.numel()):
+            cores_free = self._decoders.idle
+            with self._threads.batch(modality, whole, values.numel(), cores_free):
                 vectors = self.space.embed_batch(modality, values, mask, self.precision)
             self._sizes.took(bucket, len(batch), time.perf_counter() - began)
         except Exception as error:

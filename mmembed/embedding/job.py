@@ -44,6 +44,9 @@ class Engine(Protocol):
             show: called here with the number of files decoded so far.
         """
 
+    def notes(self) -> list[str]:
+        """Return lines for the summary on how the chunks were embedded."""
+
 
 @dataclass
 class Job:
@@ -108,6 +111,7 @@ class Job:
                 with ProgressDisplay(summary) as display:
                     chunks = self._chunks(past, chunk_files)
                     working.run(chunks, write, summary.add, display.update)
+                summary.notes += working.notes()
                 if isinstance(self.out, RemotePath):
                     self._take_out_what_is_twice()
         return summary

@@ -38,6 +38,7 @@ class EmbedSummary:
         retried: files whose errors were taken out, to be tried again.
         hidden: names starting with a dot, which were skipped.
         repeated: cells of a manifest that name a file again.
+        notes: lines on how the files were embedded.
         seconds: how long it took.
         planned: nothing was done, this is what there is to do.
     """
@@ -54,6 +55,7 @@ class EmbedSummary:
     retried: int = 0
     hidden: int = 0
     repeated: int = 0
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     planned: bool = False
 
@@ -107,7 +109,7 @@ class EmbedSummary:
             lines.append(f"  and {len(self.reasons) - SHOWN_REASONS} more reasons")
         if self.failed:
             lines.append(f"each failed file is in {self.out / '_errors'}")
-        return "\n".join([*lines, f"dataset: {self.out}"])
+        return "\n".join([*lines, *self.notes, f"dataset: {self.out}"])
 
     def _plan(self) -> str:
         lines = [

@@ -52,6 +52,9 @@ class RayEngine:
     root: Place
     out: Place
 
+    def __post_init__(self) -> None:
+        self._notes: list[str] = []
+
     def run(
         self,
         chunks: Iterable[Chunk],
@@ -74,8 +77,13 @@ class RayEngine:
                     done(committed)
                     decoded += len(chunk.files)
                     show(decoded)
+                self._notes = crew.notes()
             finally:
                 crew.dismiss()
+
+    def notes(self) -> list[str]:
+        """Return the lines of each worker that is still up, named by its number."""
+        return self._notes
 
     def _room(self, ray: Any) -> tuple[int, dict[str, Any]]:
         """Return the number of actors and what each of them reserves."""
@@ -149,6 +157,17 @@ class _Crew:
                 self._again.append(chunk)
                 if self._busy.pop(actor, None) is not None:
                     self._start()
+
+    def notes(self) -> list[str]:
+        """Return what the workers say of how they embedded, each line with the worker's number."""
+        lines = []
+        for number, actor in enumerate(self._busy, 1):
+            try:
+                said = self._ray.get(actor.notes.remote())
+            except self._ray.exceptions.RayActorError:
+                continue  # lost after its last chunk was safe
+            lines += [f"worker {number}: {line}" for line in said]
+        return lines
 
     def dismiss(self) -> None:
         """Stop all actors, whatever they are at."""

@@ -75,3 +75,7 @@ class Worker:
         found: list[Committed] = []
         self._engine.run([chunk], write, found.append, lambda _: None)
         return found[0]
+
+    def notes(self) -> list[str]:
+        """Return lines on how the chunks were embedded."""
+        return self._engine.notes()

@@ -1,25 +1,66 @@
-"""How many cores the model gets: one or all, whichever is faster on this machine right now.
+"""Threads of the model: one or all, whichever is faster while decoders work, and while they rest.
 
 The threads of a small model wait for one another longer than they work, all the more when
 decoders or other programs want the same cores: all threads can take many times as long as one.
-A large model on idle cores gains nearly their number. So both are tried, now and then, on real
-batches. The number of threads does not change vectors beyond rounding.
+A large model on idle cores gains nearly their number. So both are tried on real batches, each
+for itself while decoders want the cores and while they do not: what is best in the one case says
+little of the other. A choice is tried again the sooner the closer it was. The number of threads
+does not change vectors beyond rounding.
 """
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
 
 import torch
 
 WARM_UP = 1
 TRIALS = 2  # of each, where the first does not tell
 CLEAR = 1.5
-PERIOD = 500
-LEAST_GAIN = 1.15
+TRIAL_SHARE = 0.01  # of the time, lost to trials of what is slower
+SOONEST, LATEST = 8, 500  # batches until the next trial
+GAIN_ON_FREE_CORES = 1.05
+GAIN_BESIDE_DECODERS = 1.15  # the cores that the model leaves are not lost there
+
+
+@dataclass
+class _Trial:
+    """Batches of one kind under one condition, and the threads that they get.
+
+    Attributes:
+        least_gain: of all threads over one, from which on all are taken.
+        until: batches until the next trial.
+        every: seconds a value with all threads, of the trial that goes on.
+        one: seconds a value with one thread.
+        alone: whether one thread was chosen.
+    """
+
+    least_gain: float
+    until: int = WARM_UP
+    every: list[float] = field(default_factory=list)
+    one: list[float] = field(default_factory=list)
+    alone: bool = False
+
+    @property
+    def due(self) -> bool:
+        return self.until <= 0
+
+    def add(self, alone: bool, seconds: float) -> None:
+        """Take in what a batch of the trial took; choose, if that tells."""
+        (self.one if alone else self.every).append(seconds)
+        if len(self.one) < len(self.every):
+            return
+        gain = min(self.one) / max(min(self.every), 1e-12)
+        if len(self.one) < TRIALS and 1 / CLEAR < gain < CLEAR:
+            return
+        self.alone = gain < self.least_gain
+        lost = max(gain, 1 / max(gain, 1e-12)) - 1
+        self.until = round(min(max(lost / TRIAL_SHARE, SOONEST), LATEST))
+        self.every, self.one = [], []
 
 
 class ThreadChoice:
@@ -32,58 +73,43 @@ class ThreadChoice:
     def __init__(self, device: torch.device) -> None:
         self._all = torch.get_num_threads()
         self._active = device.type == "cpu" and self._all > 1
-        self._batches: dict[Hashable, int] = defaultdict(int)
-        self._trials: dict[Hashable, tuple[list[float], list[float]]] = {}
-        self._chosen: dict[Hashable, int] = {}
-
-    def chosen(self, kind: Hashable) -> int:
-        """Return the number of threads for batches of one kind, outside of trials."""
-        return self._chosen.get(kind, self._all)
+        self._trials: dict[tuple[str, bool], _Trial] = {}
+        self._batches: dict[str, Counter[int]] = defaultdict(Counter)
 
     @contextmanager
-    def batch(self, kind: Hashable, whole: bool, size: int) -> Iterator[None]:
+    def batch(self, kind: str, whole: bool, size: int, cores_free: bool) -> Iterator[None]:
         """Run a batch inside.
 
         Args:
             kind: batches of one kind cost about the same for their size.
             whole: others are not compared, they cost more an item.
             size: number of values, padding included.
+            cores_free: whether the decoders have nothing to do.
         """
         if not self._active:
             yield
             return
-        if whole:
-            if self._batches[kind] % PERIOD == WARM_UP:
-                self._trials[kind] = [], []
-            self._batches[kind] += 1
-        trial = self._trials.get(kind) if whole else None
-        alone = trial is not None and len(trial[1]) < len(trial[0])
-        torch.set_num_threads(1 if alone else self._all if trial else self.chosen(kind))
-        started = time.perf_counter()
+        least = GAIN_ON_FREE_CORES if cores_free else GAIN_BESIDE_DECODERS
+        trial = self._trials.setdefault((kind, cores_free), _Trial(least))
+        tried = whole and trial.due
+        alone = len(trial.one) < len(trial.every) if tried else trial.alone
+        threads = 1 if alone else self._all
+        torch.set_num_threads(threads)
+        started = perf_counter()
         try:
             yield
         finally:
             torch.set_num_threads(self._all)
-        if trial:
-            trial[alone].append((time.perf_counter() - started) / size)
-            if self.choose(kind, *trial):
-                del self._trials[kind]
+        self._batches[kind][threads] += 1
+        if tried:
+            trial.add(alone, (perf_counter() - started) / size)
+        elif whole:
+            trial.until -= 1
 
-    def choose(self, kind: Hashable, every: list[float], one: list[float]) -> bool:
-        """Take all threads if they are faster than one, by the best of each's trials.
-
-        Args:
-            kind: of the batches.
-            every: seconds a value with all threads.
-            one: seconds a value with one.
-
-        Returns:
-            whether the trials tell; more are needed otherwise.
-        """
-        if len(one) < len(every):
-            return False
-        gain = min(one) / min(every)
-        if len(one) < TRIALS and 1 / CLEAR < gain < CLEAR:
-            return False
-        self._chosen[kind] = self._all if gain > LEAST_GAIN else 1
-        return True
+    def summary(self) -> list[str]:
+        """Return a line a kind: how many batches got how many threads."""
+        lines = []
+        for kind, counts in sorted(self._batches.items()):
+            parts = [f"{n} for {batches:,} batches" for n, batches in counts.most_common()]
+            lines.append(f"threads of the model, {kind}: {', '.join(parts)}")
+        return lines

@@ -84,6 +84,11 @@ class GuardedPool(Generic[Key, Task, Result]):
         """Number of tasks that were submitted and did not come out yet."""
         return len(self._tasks)
 
+    @property
+    def idle(self) -> bool:
+        """Whether the processes are ahead: half of all tasks in flight wait as results."""
+        return self._pool is None or 2 * self._ready.qsize() >= self.in_flight
+
     def __enter__(self) -> GuardedPool[Key, Task, Result]:
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +81,7 @@ def test_the_rows_are_those_of_one_machine_and_finished_work_is_left_alone(
     assert summary.rows == {"image": 400, "audio": 60}
     assert_same(tmp_path / "out", by_one_machine)
     assert not ray.is_initialized()
+    assert all(re.match(r"worker \d: threads of the model, ", note) for note in summary.notes)
     again = embed(media, tmp_path / "out", space=tiny_space_folder, **options)
     assert (again.kept, again.embedded, again.failed) == (468, 0, 0)
 

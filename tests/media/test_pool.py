@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,22 @@ def test_waiting_for_nothing_is_a_mistake_of_the_program() -> None:
     pool = GuardedPool(eval, workers=0, timeout_seconds=60)
     with pytest.raises(ValueError, match="no task was submitted"):
         pool.wait()
+
+
+def test_idle_says_whether_the_processes_are_ahead() -> None:
+    with GuardedPool(eval, workers=1, timeout_seconds=60) as pool:
+        assert pool.idle
+        pool.submit("", "__import__('time').sleep(0.5)")
+        assert not pool.idle
+        pool.wait()
+        for number in range(4):
+            pool.submit(number, "0")
+        deadline = time.monotonic() + 30
+        while not pool.idle and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert pool.idle
+        assert pool.in_flight == 4
+    assert GuardedPool(eval, workers=0, timeout_seconds=60).idle
 
 
 def test_processes_step_back_for_the_model() -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from mmembed.embedding.narrowing import Shard
 from mmembed.errors import StoreError
 from mmembed.storage import Place
+from mmembed.store.dataset_files import CARD, part_files
 from mmembed.store.lock import locked
 from mmembed.store.schema import Provenance
-from mmembed.store.table import part_files
-from mmembed.store.writer import CARD, read_card_text, write_card
+from mmembed.store.writer import read_card_text, write_card
 
 
 def check_bound(out: Place, provenance: Provenance) -> bool:

@@ -120,9 +120,9 @@ class Chunk:
             "truncated": [result.truncated for result in results],
             "checksum": [file.checksum for file in files],
         }
-        joined = np.concatenate(vectors) if vectors else np.empty(0, np.float32)
+        stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
         carried = self.carried.take(pa.array(numbers, pa.int64()))
-        return rows_table(columns, joined.reshape(-1, dim), carried, schema)
+        return rows_table(columns, stacked, carried, schema)
 
     def problems(self) -> list[tuple[File, Problem]]:
         """Return the files that have none, and why."""

@@ -17,11 +17,13 @@ import pyarrow as pa
 from mmembed.embedding.listing import Listing, file_key
 from mmembed.errors import StoreError
 from mmembed.storage import Place
-from mmembed.store.schema import ERROR_SCHEMA, RESERVED
-from mmembed.store.table import part_files, read_part
+from mmembed.store.dataset_files import one_line, part_files
+from mmembed.store.part_file import read_part, read_part_errors
+from mmembed.store.schema import ERROR_SCHEMA, RESERVED, ROW_FIELDS
 from mmembed.store.writer import remove_part, write_part
 
 KEY_COLUMNS = ("path", "modality", "size")
+ROW_COLUMNS = tuple(column.name for column in ROW_FIELDS)
 NO_ERRORS = pa.table({f.name: pa.nulls(0, f.type) for f in ERROR_SCHEMA}, schema=ERROR_SCHEMA)
 
 
@@ -160,7 +162,8 @@ def apply(out: Place, listing: Listing, present: Index, past: Past, schema: pa.S
     """Write the parts of ``past.changes`` again, each whole or not at all."""
     for change in past.changes:
         try:
-            rows, errors = read_part(change.part), _errors_of(change.part)
+            rows = read_part(change.part, needed=(*ROW_COLUMNS, "embedding"))
+            errors = _errors_of(change.part)
         except FileNotFoundError:
             continue
         if (len(rows), len(errors)) != (len(change.rows), len(change.errors)):
@@ -168,11 +171,7 @@ def apply(out: Place, listing: Listing, present: Index, past: Past, schema: pa.S
         rows, errors = _kept(rows, change.rows), _kept(errors, change.errors)
         if len(rows) or len(errors):
             now = _now(change.keys[change.rows], listing, present)
-            arrays = [
-                (now if column.name in now.column_names else rows)[column.name].cast(column.type)
-                for column in schema
-            ]
-            rows = pa.Table.from_arrays(arrays, schema=schema)
+            rows = _as(schema, rows, now, change.part)
             write_part(out, change.part.name, rows, errors)
         else:
             remove_part(out, change.part.name)
@@ -181,22 +180,16 @@ def apply(out: Place, listing: Listing, present: Index, past: Past, schema: pa.S
 def _read(part: Place) -> tuple[pa.Table, pa.Table]:
     """Return the rows of a part without their vectors, and its errors."""
     try:
-        rows = read_part(part, leave_out=("embedding",))
-        errors = _errors_of(part)
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
+        return read_part(part, leave_out=("embedding",), needed=ROW_COLUMNS), _errors_of(part)
+    except StoreError as error:
         raise StoreError(
-            f"{part}: can't be read ({reason}). Remove it and run again: its files are then "
-            "embedded anew."
+            f"{error}. Remove it and run again: its files are then embedded anew."
         ) from None
-    return rows, errors
 
 
 def _errors_of(part: Place) -> pa.Table:
-    try:
-        return read_part(part.parent / "_errors" / part.name)
-    except FileNotFoundError:
-        return NO_ERRORS
+    errors = read_part_errors(part.parent, part.name)
+    return NO_ERRORS if errors is None else errors
 
 
 def _now(keys: np.ndarray, listing: Listing, present: Index) -> pa.Table:
@@ -207,6 +200,18 @@ def _now(keys: np.ndarray, listing: Listing, present: Index) -> pa.Table:
         times = pa.array([present.times.get(key) for key in places], pa.int64())
         now = pa.table({**{n: now[n] for n in now.column_names}, "mtime_ns": times})
     return now
+
+
+def _as(schema: pa.Schema, rows: pa.Table, now: pa.Table, part: Place) -> pa.Table:
+    """Return the rows with what the source says of them now, with the columns of ``schema``."""
+    try:
+        arrays = [
+            (now if column.name in now.column_names else rows)[column.name].cast(column.type)
+            for column in schema
+        ]
+    except (pa.ArrowException, KeyError) as error:
+        raise StoreError(f"{part}: can't be continued ({one_line(error)})") from None
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _kept(table: pa.Table, chosen: np.ndarray) -> pa.Table:

@@ -6,7 +6,7 @@ This module knows nothing of metrics.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -16,13 +16,17 @@ import pyarrow.compute as pc
 
 from mmembed.errors import ConfigError, StoreError
 from mmembed.evaluation.ranking.scoring import Bags, Ranked
-from mmembed.evaluation.vectors import members, unit
+from mmembed.evaluation.unusable_rows import UnusableRows, kinds_of, usable_of_each
+from mmembed.evaluation.vectors import members, unit, unit_and_lengths
 from mmembed.modality import MODALITIES
+from mmembed.store.column_types import is_word
+from mmembed.store.dataset_files import one_line
 from mmembed.store.table import EmbeddingTable, StoredRows
 
 Notion = Literal["label", "group", "stem"]
 Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
+SORTING = ("modality", "path", "segment_index")
 BLOCK_ROWS = 1 << 14
 
 
@@ -42,6 +46,8 @@ class Items:
         caption: text or None, of each.
         start: seconds, of each moment; NaN for a whole file.
         end: likewise.
+        unusable: the rows of the items whose vectors can't be compared; no part of ``vectors`` and
+            ``segments`` but where an item has no other, and is NaN or zero.
     """
 
     vectors: np.ndarray
@@ -54,6 +60,7 @@ class Items:
     caption: np.ndarray
     start: np.ndarray
     end: np.ndarray
+    unusable: UnusableRows = field(default_factory=UnusableRows.none)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -80,7 +87,8 @@ class Items:
         fields = (self.path, self.modality, self.label, self.group, self.split, self.caption)
         found = (each[part] for each in (*fields, self.start, self.end))
         segments = None if self.segments is None else self.segments.select(index)
-        return Items(self.vectors[part], segments, *found)
+        unusable = self.unusable.select(index, len(self))
+        return replace(Items(self.vectors[part], segments, *found), unusable=unusable)
 
     def names(self) -> np.ndarray:
         """Return what items are called in words ``(items,)``: path, and start of a moment."""
@@ -112,59 +120,83 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
 
     Vectors of a :class:`StoredRows` are read a part at a time, so that there is one copy of them.
 
+    A vector that is missing, of another length, not finite or zero is no part of a file's mean
+    or bag; a file that has no other keeps a NaN or zero, which whoever scores leaves out.
+
     Args:
-        table: segments with vectors.
+        table: segments with vectors; without a column ``segment_index`` the rows of a file are its
+            segments as they come.
         pool: ``mean`` ranks files by the mean of their vectors, ``max`` by their best pair of
             segments; ``moments`` makes an item of every segment.
 
     Raises:
-        StoreError: the table has no rows.
+        StoreError: the table has no rows, or a column that is needed is missing or of a type that
+            can't be told in a word.
     """
-    if len(table.rows) == 0:
-        raise StoreError("the dataset has no rows: nothing was embedded, or every file failed")
     rows = table.rows
+    if len(rows) == 0:
+        raise StoreError(
+            f"{table.name}: the dataset has no rows: nothing was embedded, or every file failed"
+        )
     path, modality = (_codes(rows[name]) for name in ("path", "modality"))
-    order = pc.sort_indices(
-        rows, [("modality", "ascending"), ("path", "ascending"), ("segment_index", "ascending")]
-    ).to_numpy()
+    keys = [key for key in SORTING if key in rows.column_names]
+    order = pc.sort_indices(rows, [(key, "ascending") for key in keys]).to_numpy()
     changes = (np.diff(path[order]) != 0) | (np.diff(modality[order]) != 0)
     starts = np.append(0, np.flatnonzero(changes) + 1)
     if pool == "moments":
         starts = np.arange(len(order))
+    first = order[starts]
     whole = len(starts) == len(order)
     place = np.empty(len(order), int)
     place[order] = np.arange(len(order))
-    item = np.searchsorted(starts, place, side="right") - 1
     segments = None
     if whole or pool == "max":
-        sorted_rows = _placed(table, place)
-        vectors = sorted_rows
+        vectors, kinds = _placed(table, place)
         if not whole:
-            segments = Bags(sorted_rows, starts)
-            sums = np.add.reduceat(sorted_rows, starts, axis=0, dtype=np.float64)
+            segments = _bags(vectors, kinds, starts)
+            sums = np.add.reduceat(segments.vectors, segments.starts, axis=0, dtype=np.float64)
             vectors = unit(sums).astype(np.float32)
     else:
-        vectors = _means(table, item, len(starts))
-    first = order[starts]
-
-    def column(name: str) -> np.ndarray:
-        if name not in rows.column_names:
-            return np.full(len(first), None, dtype=object)
-        values = rows[name].to_pylist()
-        return np.array([None if v in (None, "") else str(v) for v in values], object)[first]
-
-    def seconds(name: str) -> np.ndarray:
-        values = rows[name].to_numpy() if pool == "moments" else np.full(len(rows), np.nan)
-        return values.astype(np.float64)[first]
-
-    return Items(
+        vectors, kinds = _means(table, place, starts)
+    items = Items(
         vectors,
         segments,
         rows["path"].to_numpy()[first],
         rows["modality"].to_numpy()[first],
-        *(column(name) for name in ("label", "group", "split", "caption")),
-        *(seconds(name) for name in ("start_s", "end_s")),
+        *(_words(table, name)[first] for name in ("label", "group", "split", "caption")),
+        *(_seconds(table, name, pool)[first] for name in ("start_s", "end_s")),
     )
+    unusable = UnusableRows.of(kinds, starts, _segment_indices(table)[order])
+    return replace(items, unusable=unusable)
+
+
+def _words(table: EmbeddingTable | StoredRows, name: str) -> np.ndarray:
+    """Return the text of each row in a column, None where it has none."""
+    if name not in table.rows.column_names:
+        return np.full(len(table), None, dtype=object)
+    column = table.rows[name]
+    if not is_word(column.type):
+        kind = one_line(column.type)
+        raise StoreError(f"{table.name}: column {name} holds {kind}, not one value a row")
+    try:
+        values = column.to_pylist()
+    except (pa.ArrowException, ValueError, ArithmeticError) as error:  # no year has five digits
+        raise StoreError(f"{table.name}: column {name}: {one_line(error)}") from None
+    return np.array([None if v in (None, "") else str(v) for v in values], object)
+
+
+def _seconds(table: EmbeddingTable | StoredRows, name: str, pool: Pool) -> np.ndarray:
+    if pool != "moments":
+        return np.full(len(table), np.nan)
+    if name not in table.rows.column_names:
+        raise StoreError(f"{table.name}: has no column {name}, which --pool moments needs")
+    return table.rows[name].to_numpy().astype(np.float64)
+
+
+def _segment_indices(table: EmbeddingTable | StoredRows) -> np.ndarray:
+    if "segment_index" not in table.rows.column_names:
+        return np.full(len(table), -1)
+    return pc.fill_null(table.rows["segment_index"], -1).to_numpy()
 
 
 def _codes(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
@@ -174,33 +206,56 @@ def _codes(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
     return pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(int)
 
 
-def _placed(table: EmbeddingTable | StoredRows, place: np.ndarray) -> np.ndarray:
-    """Return unit vectors ``(rows, dim)``, each row at its place."""
-    found = np.empty((len(place), table.provenance.dim), np.float32)
-    for part, rows in _unit_blocks(table):
-        found[place[part]] = rows
-    return found
+def _placed(table: EmbeddingTable | StoredRows, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit vectors ``(rows, dim)`` and their kinds ``(rows,)``, each row at its place."""
+    vectors = np.empty((len(place), table.provenance.dim), np.float32)
+    kinds = np.zeros(len(place), np.uint8)
+    for part, rows, broken in _unit_blocks(table):
+        vectors[place[part]] = rows
+        kinds[place[part]] = broken
+    return vectors, kinds
 
 
-def _means(table: EmbeddingTable | StoredRows, item: np.ndarray, items: int) -> np.ndarray:
-    """Return unit vectors ``(items, dim)``, the mean of each item's rows."""
-    sums = np.zeros((items, table.provenance.dim), np.float64)
-    for part, rows in _unit_blocks(table):
-        found, which = np.unique(item[part], return_inverse=True)
-        sums[found] += members(which, len(found)) @ rows
-    for low in range(0, items, BLOCK_ROWS):
+def _bags(rows: np.ndarray, kinds: np.ndarray, starts: np.ndarray) -> Bags:
+    """Return the usable rows of each item; the first one of an item that has none."""
+    kept = kinds == 0
+    kept[starts[usable_of_each(kinds, starts) == 0]] = True
+    if kept.all():
+        return Bags(rows, starts)
+    counts = np.add.reduceat(kept, starts, dtype=int)
+    return Bags(rows[kept], np.append(0, counts.cumsum())[:-1])
+
+
+def _means(
+    table: EmbeddingTable | StoredRows, place: np.ndarray, starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each item's usable rows as unit vectors, and the rows' kinds by place."""
+    sums = np.zeros((len(starts), table.provenance.dim), np.float64)
+    kinds = np.zeros(len(place), np.uint8)
+    for part, rows, broken in _unit_blocks(table):
+        rows[broken != 0] = 0
+        kinds[place[part]] = broken
+        item = np.searchsorted(starts, place[part], side="right") - 1
+        items, which = np.unique(item, return_inverse=True)
+        sums[items] += members(which, len(items)) @ rows
+    for low in range(0, len(sums), BLOCK_ROWS):
         sums[low : low + BLOCK_ROWS] = unit(sums[low : low + BLOCK_ROWS])
-    return sums.astype(np.float32)
+    sums[usable_of_each(kinds, starts) == 0] = np.nan
+    return sums.astype(np.float32), kinds
 
 
-def _unit_blocks(table: EmbeddingTable | StoredRows) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield which rows of the table, and their unit vectors in float64."""
+def _unit_blocks(
+    table: EmbeddingTable | StoredRows,
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield which rows of the table, their unit vectors in float64, and their kinds."""
     start = 0
     for block in table.blocks():
-        for low in range(0, len(block), BLOCK_ROWS):
-            rows = unit(block[low : low + BLOCK_ROWS])
-            yield slice(start, start + len(rows)), rows
+        for low in range(0, len(block.vectors), BLOCK_ROWS):
+            rows, lengths = unit_and_lengths(block.vectors[low : low + BLOCK_ROWS])
+            broken = kinds_of(block.lack[low : low + BLOCK_ROWS], lengths)
+            yield slice(start, start + len(rows)), rows, broken
             start += len(rows)
+    assert start == len(table)  # all that was allocated for them is written
 
 
 def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, str]:

@@ -18,7 +18,8 @@ from mmembed.evaluation.compare import Comparison, compare_directions, overlaps
 from mmembed.evaluation.directions import Direction, score_directions
 from mmembed.evaluation.faults.answerable import Asked, lint_qrels, lint_relevance
 from mmembed.evaluation.faults.fault import Fault
-from mmembed.evaluation.faults.lint import lint, usable
+from mmembed.evaluation.faults.lint import lint
+from mmembed.evaluation.faults.unusable_vectors import lint_vectors, usable
 from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.gate import missed, read_bounds
 from mmembed.evaluation.geometry import (
@@ -99,24 +100,23 @@ def evaluate(
     items, train, scored = choose_split(everything, split)
     with threadpool_limits(1, "blas"):  # more spin and wait for each other
         faults = lint(items, everything)
-    items = items.select(usable(items))
-    if len(items) == 0:
-        raise StoreError(f"{embeddings}: every vector is NaN or zero; embed the media again")
+    items = _usable(items, stored)
     train = None if train is None else train.select(usable(train))
     directions, more = _directions(items, everything, asked)
-    texts = _texts(everything, stored.provenance, prompts)
+    texts, of_texts = _texts(everything, stored.provenance, prompts)
     found = Evaluation(
         items,
         stored.provenance,
         scored,
         pool,
-        [*faults, *more],
+        [*faults, *of_texts, *more],
         directions,
         _classifications(items, train, texts),
         _geometry(items),
     )
     if against is not None:
-        found = replace(found, comparison=_compare(found, against, asked))
+        comparison, of_others = _compare(found, against, asked)
+        found = replace(found, comparison=comparison, faults=[*found.faults, *of_others])
     found = replace(found, missed=missed(found, bounds))
     if report is not None:
         from mmembed.evaluation.page.report import write_report
@@ -124,6 +124,17 @@ def evaluate(
         source = media or stored.provenance.source or None
         found = replace(found, report=write_report(found, Path(report), source))
     return found
+
+
+def _usable(items: Items, stored: StoredRows) -> Items:
+    """Return the items with a usable vector, of which there has to be one."""
+    kept = items.select(usable(items))
+    if len(kept) == 0:
+        raise StoreError(
+            f"{stored.name}: every vector is missing, of another length, NaN or zero; embed the "
+            "media again"
+        )
+    return kept
 
 
 def _directions(
@@ -147,21 +158,26 @@ def _directions(
 
 def _texts(
     everything: Items, provenance: Provenance, prompts: str | Path | None
-) -> ClassVectors | None:
+) -> tuple[ClassVectors | None, list[Fault]]:
     """Return the labelled texts of the dataset, or of the one that ``prompts`` names."""
     source, texts = "text rows", everything
+    faults: list[Fault] = []
     if prompts is not None:
         stored = StoredRows(prompts, COLUMNS)
         check_same_space(provenance, "the dataset", stored.provenance, f"--prompts {prompts}")
         source, texts = "prompts", read_items(stored)
     labelled = np.array([label is not None for label in texts.label], bool)
-    texts = texts.select((texts.modality == "text") & labelled & usable(texts))
+    texts = texts.select((texts.modality == "text") & labelled)
+    if prompts is not None:
+        of = f" of --prompts {place(prompts)}"
+        faults = list(lint_vectors(texts, of, "zero-shot classification"))
+    texts = texts.select(usable(texts))
     if not len(texts):
         if prompts is not None:
             raise ConfigError(f"--prompts {prompts}: no row of it is a text with a label")
-        return None
+        return None, []
     groups = None if prompts is not None else texts.groups().astype(str)
-    return ClassVectors(texts.label.astype(str), texts.vectors, groups, source)
+    return ClassVectors(texts.label.astype(str), texts.vectors, groups, source), faults
 
 
 def _classifications(
@@ -214,17 +230,20 @@ def _geometry(items: Items) -> dict[str, float]:
     return found
 
 
-def _compare(found: Evaluation, against: str | Path, asked: _Asked) -> Comparison:
+def _compare(
+    found: Evaluation, against: str | Path, asked: _Asked
+) -> tuple[Comparison, list[Fault]]:
     """Compare with another dataset, scored likewise."""
     stored = StoredRows(against, COLUMNS)
     everything = read_items(stored, asked.pool)
     others, _, _ = choose_split(everything, asked.split)
-    others = others.select(usable(others))
+    faults = list(lint_vectors(others, f" of --against {stored.name}", "the comparison"))
+    others = _usable(others, stored)
     directions, _ = _directions(others, everything, asked)
     changes, moved, unmatched = compare_directions(
         found.items, found.directions, others, directions
     )
-    return Comparison(
+    comparison = Comparison(
         str(against),
         stored.provenance.space,
         stored.provenance.fingerprint,
@@ -233,3 +252,4 @@ def _compare(found: Evaluation, against: str | Path, asked: _Asked) -> Compariso
         overlaps(found.items, others),
         unmatched,
     )
+    return comparison, faults

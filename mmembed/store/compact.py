@@ -17,15 +17,11 @@ import pyarrow.parquet as pq
 
 from mmembed.errors import ConfigError, StoreError
 from mmembed.storage import Place, place
+from mmembed.store.column_types import joined
+from mmembed.store.dataset_files import ERRORS, one_line, part_files
 from mmembed.store.lock import locked
-from mmembed.store.table import (
-    Footer,
-    check_same_space,
-    open_part,
-    part_files,
-    read_footer,
-    read_part,
-)
+from mmembed.store.part_file import Footer, read_footer, read_part_errors, read_row_groups
+from mmembed.store.table import check_same_space
 from mmembed.store.writer import (
     ROW_GROUP_ROWS,
     finish_compaction,
@@ -110,11 +106,11 @@ def _merge(out: Place, parts: list[Footer]) -> int:
     names = [footer.part.name for footer in parts]
     digest = hashlib.blake2b("\n".join(names).encode(), digest_size=10).hexdigest()
     merged = f"part-{digest}.parquet"
-    errors = [out / "_errors" / name for name in names if (out / "_errors" / name).exists()]
-    if errors:
-        tables = [read_part(path) for path in errors]
-        table = pa.concat_tables(tables, promote_options="default")
-        write_whole(out / "_errors" / merged, lambda path: write_parquet(table, path))
+    errors = {name: read_part_errors(out, name) for name in names}
+    tables = {str(out / ERRORS / name): t for name, t in errors.items() if t is not None}
+    if tables:
+        table = joined(tables.values(), list(tables))
+        write_whole(out / ERRORS / merged, lambda path: write_parquet(table, path))
     note_compaction(out, merged, names)
     write_whole(out / merged, lambda path: _copy(parts, path))
     finish_compaction(out)
@@ -126,11 +122,21 @@ def _copy(parts: list[Footer], target: Path) -> None:
     with pq.ParquetWriter(target, schema, **parquet_options(schema)) as writer:
         held: list[pa.Table] = []
         for footer in parts:
-            with open_part(footer.part) as file:
-                for number in range(file.num_row_groups):
-                    held.append(file.read_row_group(number).cast(schema))
-                    if sum(map(len, held)) >= ROW_GROUP_ROWS:
-                        writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)
-                        held = []
+            rows = 0
+            for group in read_row_groups(footer.part):
+                rows += len(group)
+                held.append(_as(schema, group, footer))
+                if sum(map(len, held)) >= ROW_GROUP_ROWS:
+                    writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)
+                    held = []
+            if rows != footer.rows:
+                raise StoreError(f"{footer.part}: has {rows:,} rows, but says {footer.rows:,}")
         if held:
             writer.write_table(pa.concat_tables(held), row_group_size=ROW_GROUP_ROWS)
+
+
+def _as(schema: pa.Schema, rows: pa.Table, footer: Footer) -> pa.Table:
+    try:
+        return rows.cast(schema)
+    except (pa.ArrowException, ValueError) as error:
+        raise StoreError(f"{footer.part}: can't be merged ({one_line(error)})") from None

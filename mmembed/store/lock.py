@@ -10,8 +10,7 @@ from filelock import FileLock, Timeout
 
 from mmembed.errors import StoreError
 from mmembed.storage import Place, RemotePath
-
-LOCK = ".lock"
+from mmembed.store.dataset_files import LOCK, has_file, names_in
 
 
 @contextmanager
@@ -24,7 +23,8 @@ def locked(folder: Place, share: str = "") -> Iterator[None]:
             for all of it, which keeps all shares out.
 
     Raises:
-        StoreError: another run is writing to it, or the folder can't be written to.
+        StoreError: another run is writing to it, the folder can't be written to, or its lock is
+            no regular file.
     """
     if isinstance(folder, RemotePath):
         yield
@@ -32,14 +32,16 @@ def locked(folder: Place, share: str = "") -> Iterator[None]:
     own = folder / (f"{LOCK}-{share}" if share else LOCK)
     lock = _taken(own, folder)
     try:
-        for other in [folder / LOCK] if share else sorted(folder.glob(f"{LOCK}-*")):
-            _taken(other, folder).release()
+        shares = [name for name in names_in(folder) if name.startswith(f"{LOCK}-")]
+        for name in [LOCK] if share else shares:
+            _taken(folder / name, folder).release()
         yield
     finally:
         lock.release()
 
 
 def _taken(path: Path, folder: Path) -> FileLock:
+    has_file(path)  # a link would lead the lock elsewhere
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmembed.errors import StoreError
+from mmembed.store.dataset_files import one_line
 
 FORMAT = 1
 ID_BYTES = 16
@@ -97,12 +98,28 @@ class Provenance:
         """
         try:
             fields: dict[str, Any] = json.loads(text)
-            found = fields.get("format")
-        except (ValueError, AttributeError):
+            given = fields.get("format")
+        except (ValueError, AttributeError, RecursionError):
             raise StoreError(f"{path}: its mmembed metadata can't be read") from None
-        if found != FORMAT:
-            raise StoreError(f"{path}: store format {found} is not {FORMAT}; embed it again")
-        return cls(**{k: v for k, v in fields.items() if k in cls.__dataclass_fields__})
+        if given != FORMAT:
+            shown = one_line(repr(given))[:40]
+            raise StoreError(f"{path}: store format {shown} is not {FORMAT}; embed it again")
+        known = {k: v for k, v in fields.items() if k in cls.__dataclass_fields__}
+        made = cls(**{"fingerprint": None, "space": None, "dim": None, **known})
+        wrong = next(made._misfits(), None)
+        if wrong is not None:
+            value = one_line(repr(getattr(made, wrong)))[:40]
+            raise StoreError(f"{path}: its mmembed metadata have {value} as {wrong}")
+        return made
+
+    def _misfits(self) -> Iterator[str]:
+        """Yield the fields that hold another kind of value than they are for."""
+        texts = ("fingerprint", "space", "source")
+        yield from (name for name in texts if not isinstance(getattr(self, name), str))
+        if type(self.dim) is not int or self.dim < 1:
+            yield "dim"
+        if not isinstance(self.settings, dict | None):
+            yield "settings"
 
 
 def row_id(path: str, modality: str, segment_index: int | None) -> str:

@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
-from mmembed.storage import Place, RemotePath, place
+from mmembed.storage import Place, place
+from mmembed.store.column_types import joined, with_plain_types
+from mmembed.store.dataset_files import ERRORS, errors_folder, names_in, one_line, part_files
+from mmembed.store.part_file import NEEDED, read_footer, read_part, read_part_errors
 from mmembed.store.schema import ERROR_SCHEMA, Provenance
+from mmembed.store.vectors import VectorBlock, read_vectors, with_direction
 
-COMPACTION = "_compaction.json"
-NEEDED = ("id", "path", "modality", "embedding")
-ATTEMPTS, PAUSE_SECONDS = 4, 0.25
+WRITTEN_AGAIN = "was written again while it was being read. Run again."
 
 
 class StoredRows:
     """A dataset on disk or at a URL, its vectors not read yet.
 
+    Texts are read as ``string`` in whatever Arrow type they are stored.
+
     Attributes:
+        name: where it is, for messages.
         rows: every column but the vectors, as an Arrow table.
         provenance: what made the rows.
+
+    Raises:
+        StoreError: nothing there, not an embedding dataset, or parts that do not go together.
     """
 
     def __init__(self, path: str | Place, columns: list[str] | None = None) -> None:
+        self.name = str(place(path))
         self._parts = part_files(path)
         if not self._parts:
-            raise StoreError(f"{path}: no part-*.parquet in it. Run `mmembed embed` first.")
+            raise StoreError(f"{self.name}: no part-*.parquet in it. Run `mmembed embed` first.")
         footers = [read_footer(part) for part in self._parts]
         self.provenance = footers[0].provenance
         for footer in footers[1:]:
             first = str(footers[0].part)
             check_same_space(self.provenance, first, footer.provenance, str(footer.part))
         wanted = None if columns is None else [*dict.fromkeys((*NEEDED, *columns))]
-        tables = [_read(part, wanted, leave_out=("embedding",)) for part in self._parts]
-        self.rows = pa.concat_tables(tables, promote_options="permissive")
+        tables: list[pa.Table] = []
+        for footer in footers:
+            table = _read(footer.part, wanted, leave_out=("embedding",))
+            if len(table) != footer.rows:
+                raise StoreError(f"{footer.part}: {WRITTEN_AGAIN}")
+            tables.append(with_plain_types(table, str(footer.part)))
+        self.rows = joined(tables, list(map(str, self._parts)))
         self._counts = [len(table) for table in tables]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Yield the vectors float32 ``(some rows, dim)``, a part at a time, in order.
+    def blocks(self) -> Iterator[VectorBlock]:
+        """Yield the vectors, a part at a time, in the order of the rows and one for each.
 
         Raises:
             StoreError: a part can't be read, or was written again meanwhile.
@@ -56,21 +65,46 @@ class StoredRows:
         for part, count in zip(self._parts, self._counts, strict=True):
             column = _read(part, ["embedding"])["embedding"]
             if len(column) != count:
-                raise StoreError(f"{part}: was written again while it was being read. Run again.")
-            yield _vectors(column, self.provenance.dim)
+                raise StoreError(f"{part}: {WRITTEN_AGAIN}")
+            yield read_vectors(column, self.provenance.dim)
 
 
 class EmbeddingTable:
     """Rows and vectors of one space.
 
-    Attributes:
-        rows: every column but the vectors, as an Arrow table.
+    Args:
+        rows: every column but the vectors.
         vectors: float32 ``(rows, dim)``.
         provenance: what made the rows.
+        lack: uint8 ``(rows,)``, why a row has no vector, as of
+            :class:`~mmembed.store.vectors.VectorBlock`; None if all have one.
+
+    Attributes:
+        rows: every column but the vectors, as an Arrow table.
+        vectors: float32 ``(rows, dim)``; NaN where the stored vector is missing or of another
+            length.
+        provenance: what made the rows.
+        name: where they are, for messages.
+
+    Raises:
+        StoreError: there is not a vector of ``provenance.dim`` numbers for each row.
     """
 
-    def __init__(self, rows: pa.Table, vectors: np.ndarray, provenance: Provenance) -> None:
+    name = "the table"
+
+    def __init__(
+        self,
+        rows: pa.Table,
+        vectors: np.ndarray,
+        provenance: Provenance,
+        lack: np.ndarray | None = None,
+    ) -> None:
+        if vectors.shape != (len(rows), provenance.dim):
+            raise StoreError(
+                f"{len(rows):,} rows of {provenance.dim} numbers can't have vectors {vectors.shape}"
+            )
         self.rows, self.vectors, self.provenance = rows, vectors, provenance
+        self._lack = np.zeros(len(rows), np.uint8) if lack is None else lack
 
     @classmethod
     def open(cls, path: str | Place, columns: list[str] | None = None) -> EmbeddingTable:
@@ -86,15 +120,25 @@ class EmbeddingTable:
         """
         stored = StoredRows(path, columns)
         vectors = np.empty((len(stored), stored.provenance.dim), np.float32)
+        lack = np.zeros(len(stored), np.uint8)
         start = 0
         for block in stored.blocks():
-            vectors[start : start + len(block)] = block
-            start += len(block)
-        return cls(stored.rows, vectors, stored.provenance)
+            stop = start + len(block.vectors)
+            vectors[start:stop], lack[start:stop] = block
+            start = stop
+        assert start == len(vectors)
+        table = cls(stored.rows, vectors, stored.provenance, lack)
+        table.name = stored.name
+        return table
 
-    def blocks(self) -> Iterator[np.ndarray]:
+    def blocks(self) -> Iterator[VectorBlock]:
         """Yield all vectors, as :meth:`StoredRows.blocks` does."""
-        yield self.vectors
+        yield VectorBlock(self.vectors, self._lack)
+
+    @cached_property
+    def unusable(self) -> int:
+        """Rows whose vector can't be compared: missing, of another length, not finite or zero."""
+        return int(np.count_nonzero(~with_direction(self.vectors)))
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -127,116 +171,8 @@ class EmbeddingTable:
     def select(self, mask: np.ndarray) -> EmbeddingTable:
         """Return the rows where ``mask`` (bool ``(rows,)``, or indices) holds."""
         index = np.flatnonzero(mask) if mask.dtype == bool else mask
-        return EmbeddingTable(self.rows.take(pa.array(index)), self.vectors[index], self.provenance)
-
-
-def part_files(path: str | Place) -> list[Place]:
-    """Return the part files of a dataset in order of their names.
-
-    Raises:
-        StoreError: no such file or folder.
-    """
-    path = place(path)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise StoreError(f"{path}: no such file or folder")
-    replaced = replaced_parts(path)
-    found: list[Place] = [p for p in path.glob("part-*.parquet") if p.name not in replaced]
-    return sorted(found, key=lambda part: part.name)
-
-
-@contextmanager
-def open_part(part: Place) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file, on disk or at a URL, while inside.
-
-    Raises:
-        FileNotFoundError: there is none, or it was removed meanwhile.
-        pyarrow.ArrowException: it is none.
-    """
-    try:
-        with pq.ParquetFile(part if isinstance(part, Path) else part.open()) as file:
-            yield file
-    except OSError as error:
-        if isinstance(part, RemotePath) and not part.exists():
-            raise FileNotFoundError(f"{part}: is gone") from error
-        raise
-
-
-def read_part(
-    part: Place, columns: list[str] | None = None, leave_out: Collection[str] = ()
-) -> pa.Table:
-    """Return the rows of a Parquet file, on disk or at a URL.
-
-    At a URL another run may replace the file between two requests, so it is tried again.
-
-    Args:
-        part: the file.
-        columns: those to read; None for all.
-        leave_out: those of them not to read.
-
-    Raises:
-        FileNotFoundError: there is none.
-        pyarrow.ArrowException: it is none.
-    """
-    for attempt in range(ATTEMPTS, 0, -1):
-        try:
-            with open_part(part) as file:
-                wanted = columns or file.schema_arrow.names
-                return file.read(columns=[name for name in wanted if name not in leave_out])
-        except FileNotFoundError:
-            raise
-        except (pa.ArrowException, OSError):
-            if attempt == 1 or not isinstance(part, RemotePath):
-                raise
-            time.sleep(PAUSE_SECONDS)
-    raise AssertionError
-
-
-def replaced_parts(folder: Place) -> set[str]:
-    """Return the names of parts that a merged one replaces, while they are being removed."""
-    try:
-        note = json.loads((folder / COMPACTION).read_text("utf-8"))
-    except FileNotFoundError:
-        return set()
-    return set(note["replaced"]) if (folder / note["merged"]).exists() else set()
-
-
-@dataclass(frozen=True)
-class Footer:
-    """What a part file says of itself, without its rows.
-
-    Attributes:
-        part: the file.
-        schema: its columns, with their metadata.
-        rows: how many it has.
-        provenance: what made it.
-    """
-
-    part: Place
-    schema: pa.Schema
-    rows: int
-    provenance: Provenance
-
-
-def read_footer(part: Place) -> Footer:
-    """Return what a part file says of itself.
-
-    Raises:
-        StoreError: not Parquet, or not written by mmembed.
-    """
-    try:
-        with open_part(part) as file:
-            schema, rows = file.schema_arrow, file.metadata.num_rows
-    except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise StoreError(f"{part}: not a Parquet file that can be read ({first})") from None
-    metadata = schema.metadata or {}
-    missing = [name for name in NEEDED if name not in schema.names]
-    if b"mmembed" not in metadata or missing:
-        raise StoreError(f"{part}: not an embedding dataset of mmembed (it has {schema.names})")
-    provenance = Provenance.from_json(metadata[b"mmembed"], str(part))
-    return Footer(part, schema, rows, provenance)
+        rows, lack = self.rows.take(pa.array(index)), self._lack[index]
+        return EmbeddingTable(rows, self.vectors[index], self.provenance, lack)
 
 
 def check_same_space(first: Provenance, first_path: str, other: Provenance, path: str) -> None:
@@ -247,30 +183,36 @@ def check_same_space(first: Provenance, first_path: str, other: Provenance, path
     """
     if first.fingerprint != other.fingerprint:
         raise StoreError(
-            f"{path}: made by space {other.space} ({other.fingerprint[:8]}), but {first_path} "
-            f"by space {first.space} ({first.fingerprint[:8]}); their vectors can't be mixed"
+            f"{path}: made by space {_named(other)}, but {first_path} by space {_named(first)}; "
+            "their vectors can't be mixed"
         )
+    if first.dim != other.dim:
+        raise StoreError(f"{path}: has vectors of {other.dim}, but {first_path} of {first.dim}")
 
 
 def read_errors(path: str | Place) -> pa.Table:
-    """Return the files of a dataset that could not be embedded, and why."""
-    folder = place(path) / "_errors"
-    parts = {p.name for p in part_files(path)}
-    files: list[Place] = [p for p in folder.glob("part-*.parquet") if p.name in parts]
-    found = [read_part(path) for path in sorted(files, key=lambda path: path.name)]
-    return (
-        pa.concat_tables(found, promote_options="default") if found else ERROR_SCHEMA.empty_table()
-    )
+    """Return the files of a dataset that could not be embedded, and why.
+
+    Raises:
+        StoreError: no such dataset, or its errors can't be read.
+    """
+    folder, parts = place(path), part_files(path)
+    if folder in parts:  # a part file, not a dataset
+        return ERROR_SCHEMA.empty_table()
+    there = set(names_in(errors_folder(folder)))
+    errors = {n: read_part_errors(folder, n) for n in (p.name for p in parts) if n in there}
+    tables = {name: table for name, table in errors.items() if table is not None}
+    if not tables:
+        return ERROR_SCHEMA.empty_table()
+    return joined(tables.values(), [str(folder / ERRORS / name) for name in tables])
+
+
+def _named(provenance: Provenance) -> str:
+    return one_line(f"{provenance.space} ({provenance.fingerprint[:8]})")
 
 
 def _read(part: Place, columns: list[str] | None, leave_out: Collection[str] = ()) -> pa.Table:
     try:
         return read_part(part, columns, leave_out)
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{part}: can't be read: {error}") from None
-
-
-def _vectors(column: pa.ChunkedArray, dim: int) -> np.ndarray:
-    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    joined = np.concatenate(flat) if flat else np.empty(0, np.float32)
-    return joined.astype(np.float32, copy=False).reshape(-1, dim)
+    except FileNotFoundError:
+        raise StoreError(f"{part}: can't be read: it is gone") from None

@@ -21,15 +21,26 @@ import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
 from mmembed.storage import Place, RemotePath
+from mmembed.store.dataset_files import (
+    CARD,
+    COMPACTION,
+    PARTIAL,
+    errors_folder,
+    has_file,
+    is_part_name,
+    names_in,
+    one_line,
+    part_names,
+    read_small_text,
+    remove_files,
+    replaced_parts,
+)
 from mmembed.store.schema import ERROR_SCHEMA, row_ids
-from mmembed.store.table import COMPACTION, replaced_parts
 
 ROW_GROUP_ROWS = 25_000
 VECTOR_LEAF = "embedding.list.element"
 KEY = ("path", "modality", "segment_index")
 UNIQUE = frozenset({"id", "path", "size", "mtime_ns", "checksum", "embedding"})
-PARTIAL = ".partial"
-CARD = "_mmembed.json"
 OBJECT_STORES = frozenset({"s3", "gs", "gcs", "abfs", "abfss"})  # an object is there whole or not
 
 
@@ -47,8 +58,16 @@ def rows_table(
         vectors: float ``(rows, dim)``.
         carried: the other columns of the schema, a row each.
         schema: what :func:`mmembed.store.schema.row_schema` returned.
+
+    Raises:
+        ValueError: there is not a vector for each row.
     """
     paths, modalities, segments = (columns[name] for name in KEY)
+    lengths = {name: len(columns[name]) for name in schema.names if name in columns}
+    lengths |= {name: len(carried) for name in carried.column_names if name in schema.names}
+    wrong = {name: length for name, length in lengths.items() if length != len(vectors)}
+    if vectors.ndim != 2 or wrong:
+        raise ValueError(f"vectors {vectors.shape} do not go with columns of {wrong or lengths}")
     keys = list(zip(paths, modalities, (index or 0 for index in segments), strict=True))
     order = sorted(range(len(keys)), key=keys.__getitem__)
     arrays = {"id": row_ids(paths, modalities, segments)}
@@ -77,34 +96,42 @@ def write_part(folder: Place, name: str, rows: pa.Table, errors: pa.Table) -> Pl
     Raises:
         StoreError: the disk is full, or the folder can't be written to.
     """
-    beside = folder / "_errors" / name
+    beside = errors_folder(folder)
     if len(errors):
         ordered = errors.sort_by([("path", "ascending"), ("modality", "ascending")])
-        write_whole(beside, lambda path: write_parquet(ordered, path))
+        write_whole(beside / name, lambda path: write_parquet(ordered, path))
     write_whole(folder / name, lambda path: write_parquet(rows, path))
     if not len(errors):
-        beside.unlink(missing_ok=True)
+        remove_files(beside, [name])
     return folder / name
 
 
 def remove_part(folder: Place, name: str) -> None:
-    """Take a part and its errors out of the dataset."""
-    (folder / name).unlink(missing_ok=True)
-    (folder / "_errors" / name).unlink(missing_ok=True)
+    """Take a part and its errors out of the dataset.
+
+    Raises:
+        StoreError: it can't be removed, or is no regular file of the folder.
+    """
+    for inside in (folder, errors_folder(folder)):
+        if isinstance(inside, RemotePath) or has_file(inside / name):
+            remove_files(inside, [name])
 
 
 def remove_leftovers(folder: Place) -> None:
     """Remove what a run that was killed left: half-written files, errors without their part.
 
     A compaction that was interrupted is finished.
+
+    Raises:
+        StoreError: something can't be removed, or is no regular file of the folder.
     """
     finish_compaction(folder)
-    for path in [*folder.glob(f".*{PARTIAL}"), *folder.glob(f"_errors/.*{PARTIAL}")]:
-        path.unlink(missing_ok=True)
-    parts = {path.name for path in folder.glob("part-*.parquet")}
-    for path in folder.glob("_errors/part-*.parquet"):
-        if path.name not in parts:
-            path.unlink(missing_ok=True)
+    beside = errors_folder(folder)
+    for inside in (folder, beside):
+        half = [n for n in names_in(inside) if n.startswith(".") and n.endswith(PARTIAL)]
+        remove_files(inside, half)
+    parts = set(part_names(folder))
+    remove_files(beside, [n for n in names_in(beside) if is_part_name(n) and n not in parts])
 
 
 def note_compaction(folder: Place, merged: str, replaced: Sequence[str]) -> None:
@@ -114,10 +141,14 @@ def note_compaction(folder: Place, merged: str, replaced: Sequence[str]) -> None
 
 
 def finish_compaction(folder: Place) -> None:
-    """Remove what a merged part replaces, if there is a note of one, and then the note."""
+    """Remove what a merged part replaces, if there is a note of one, and then the note.
+
+    Raises:
+        StoreError: it is no note of parts of this dataset; then nothing is removed.
+    """
     for name in replaced_parts(folder):
         remove_part(folder, name)
-    (folder / COMPACTION).unlink(missing_ok=True)
+    remove_files(folder, [COMPACTION])
 
 
 def write_card(folder: Place, text: str) -> None:
@@ -136,12 +167,7 @@ def read_card_text(folder: Place) -> str | None:
     Raises:
         StoreError: it can't be read.
     """
-    try:
-        return (folder / CARD).read_text("utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder / CARD}: its mmembed metadata can't be read ({error})") from None
+    return read_small_text(folder / CARD)
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
@@ -206,6 +232,8 @@ def write_whole(path: Place, write: Callable[[Path], object], mark: str = "") ->
     partial = path.with_name(f".{path.name}{mark}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)  # a link would lead what is written elsewhere
+        partial.open("xb").close()
         try:
             write(partial)
             _flush(partial)
@@ -235,8 +263,7 @@ def _upload(path: RemotePath, write: Callable[[Path], object]) -> None:
         if not whole_at_once:
             files.move(target.inside, path.inside)
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise StoreError(f"{path}: can't be written: {reason}") from None
+        raise StoreError(f"{path}: can't be written: {one_line(error)}") from None
 
 
 def _flush(path: Path) -> None:

@@ -19,7 +19,9 @@ from mmembed.cli import main
 from mmembed.embedding import embed
 from mmembed.errors import ConfigError, ManifestError, StoreError
 from mmembed.storage import RemotePath, place
-from mmembed.store.table import EmbeddingTable, open_part, part_files, read_errors
+from mmembed.store.dataset_files import part_files
+from mmembed.store.part_file import open_part
+from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 from tests.embedding.test_exactly_once import assert_same
 

@@ -91,7 +91,11 @@ def test_mistakes_are_one_line_and_exit_2(
     zero = dataset(tmp_path / "zero", rows, 0 * vectors)
     cases: list[tuple[type[Exception], dict[str, Path | str], str]] = [
         (StoreError, {"embeddings": tmp_path / "gone"}, "gone: no such file or folder"),
-        (StoreError, {"embeddings": zero}, "every vector is NaN or zero; embed the media again"),
+        (
+            StoreError,
+            {"embeddings": zero},
+            "every vector is missing, of another length, NaN or zero; embed",
+        ),
         (ConfigError, {"embeddings": data, "split": "dev"}, "--split dev: no row is in it"),
         (ConfigError, {"embeddings": data, "media": "nowhere"}, "--media nowhere: no such folder"),
         (ConfigError, {"embeddings": data, "report": __file__}, "is a file; give a folder"),

@@ -16,8 +16,9 @@ from mmembed.cli import main
 from mmembed.errors import ConfigError, StoreError
 from mmembed.store.compact import compact
 from mmembed.store.lock import locked
+from mmembed.store.part_file import Footer, read_footer
 from mmembed.store.schema import ERROR_SCHEMA, Provenance, row_schema
-from mmembed.store.table import EmbeddingTable, Footer, read_errors, read_footer
+from mmembed.store.table import EmbeddingTable, read_errors
 from mmembed.store.writer import VECTOR_LEAF, rows_table, write_part
 from tests.store.test_writer import PROVENANCE, failure, table_of
 

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmembed.errors import StoreError
+from mmembed.store.dataset_files import part_files
 from mmembed.store.schema import ERROR_SCHEMA, Provenance, row_schema
-from mmembed.store.table import EmbeddingTable, part_files, read_errors
+from mmembed.store.table import EmbeddingTable, read_errors
 from mmembed.store.writer import rows_table, write_part
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 EXAMPLES = 5
 
 Kind = Literal[
+    "missing",
+    "length",
     "nan",
     "zero",
     "collapsed",
@@ -30,7 +32,7 @@ class Fault:
 
     Attributes:
         kind: a short code that stays the same.
-        count: how many items, queries, groups or ids it concerns.
+        count: how many vectors, items, queries, groups or ids it concerns.
         message: a sentence that says what is wrong and what to do.
         examples: a few paths (ids, of a qrels file); copies stand behind what they are copies of.
     """

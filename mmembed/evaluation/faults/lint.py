@@ -11,22 +11,16 @@ from mmembed.evaluation.faults.duplicates import (
     copies_across,
     repeats,
     row_codes_of,
-    squared_lengths,
 )
 from mmembed.evaluation.faults.fault import EXAMPLES, Fault, Kind, counted
+from mmembed.evaluation.faults.unusable_vectors import in_words, lint_vectors, usable
 from mmembed.evaluation.geometry import effective_rank, even_sample
 from mmembed.evaluation.items import Items, Notion
 
 FLAT = 1.5  # effective rank below which vectors have one direction and nothing else
 CONE = 0.99  # mean cosine above which vectors hardly differ, whatever their rank
-SHORTEST = 0.25  # squared length below which a vector is no unit vector but zero
 SAMPLE = 2000
 KEYS: tuple[tuple[Kind, Notion], ...] = (("unlabelled", "label"), ("ungrouped", "group"))
-
-
-def usable(items: Items) -> np.ndarray:
-    """Return which items ``(items,)`` have a finite vector of unit length."""
-    return _of_length(squared_lengths(items.vectors))
 
 
 def lint(items: Items, everything: Items) -> list[Fault]:
@@ -38,6 +32,8 @@ def lint(items: Items, everything: Items) -> list[Fault]:
     """
     captions = captions_of(items)
     return [
+        *lint_vectors(items),
+        *_outside(items, everything),
         *_vectors(items, captions),
         *_queries(items, captions),
         *_keys(items),
@@ -45,25 +41,17 @@ def lint(items: Items, everything: Items) -> list[Fault]:
     ]
 
 
-def _of_length(squares: np.ndarray) -> np.ndarray:
-    return np.isfinite(squares) & (squares > SHORTEST)
+def _outside(items: Items, everything: Items) -> Iterator[Fault]:
+    """Yield faults of the vectors of splits that are not scored."""
+    if len(everything) > len(items):
+        scored = set(zip(items.modality, items.names(), strict=True))
+        named = zip(everything.modality, everything.names(), strict=True)
+        others = everything.select(np.array([each not in scored for each in named], bool))
+        yield from lint_vectors(others, " of other splits", "the classifiers and comparisons")
 
 
 def _vectors(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
-    squares = squared_lengths(items.vectors)
-    finite, fine = np.isfinite(squares), _of_length(squares)
-    broken: tuple[tuple[Kind, np.ndarray, str], ...] = (
-        ("nan", ~finite, "NaN or infinite"),
-        ("zero", finite & ~fine, "zero"),
-    )
-    for kind, mask, what in broken:
-        rows = np.flatnonzero(mask)
-        if len(rows):
-            message = (
-                f"{_items(items, len(rows))} with {what} vectors, left out of the scores: embed "
-                f"{'it' if len(rows) == 1 else 'them'} again"
-            )
-            yield Fault(kind, len(rows), message, _paths(items, rows))
+    fine = usable(items)
     for modality in items.modalities:
         rows = np.flatnonzero((items.modality == modality) & fine)
         collapse = _collapse(items, rows)
@@ -78,7 +66,7 @@ def _vectors(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
         again, first = again[other_file], first[other_file]
         if len(again):
             message = (
-                f"{_items(items, len(again), modality)} of {len(rows):,} with the very vector of "
+                f"{in_words(items, len(again), modality)} of {len(rows):,} with the very vector of "
                 f"another{_differing(items, again, first)}: remove what is there twice, or each "
                 f"counts again and ties with its copy"
             )
@@ -141,8 +129,9 @@ def _keys(items: Items) -> Iterator[Fault]:
         rows = np.flatnonzero(partly)
         if len(rows):
             message = (
-                f"{_items(items, len(rows))} without a {notion}, relevant to nothing by {notion}: "
-                f"give {'it' if len(rows) == 1 else 'them'} one, or leave the {notion} out"
+                f"{in_words(items, len(rows))} without a {notion}, relevant to nothing by "
+                f"{notion}: give {'it' if len(rows) == 1 else 'them'} one, or leave the {notion} "
+                f"out"
             )
             yield Fault(kind, len(rows), message, _paths(items, rows))
 
@@ -171,7 +160,7 @@ def _splits(everything: Items) -> Iterator[Fault]:
         found = copies_across(everything.vectors, parts)
         if len(found.rows):
             message = (
-                f"{_items(everything, len(found.rows), modality)} with nearly the vector of one "
+                f"{in_words(everything, len(found.rows), modality)} with nearly the vector of one "
                 f"in another split, so the scores leak: keep copies in one split, or remove them"
             )
             if found.compared < found.rows_to_compare:
@@ -187,11 +176,6 @@ def _differing(items: Items, again: np.ndarray, first: np.ndarray) -> str:
         keys = items.keys(notion)
         other |= keys[again] != keys[first]
     return f", {other.sum():,} with another label or group" if other.any() else ""
-
-
-def _items(items: Items, count: int, modality: str = "") -> str:
-    one = "file" if np.isnan(items.start).all() else "moment"
-    return counted(count, f"{modality} {one}".strip())
 
 
 def _paths(items: Items, rows: np.ndarray) -> tuple[str, ...]:

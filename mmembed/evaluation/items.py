@@ -26,6 +26,7 @@ from mmembed.store.table import EmbeddingTable, StoredRows
 Notion = Literal["label", "group", "stem"]
 Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
+COLUMNS = ("path", "modality", "label", "group", "split", "caption", "start", "end")
 SORTING = ("modality", "path", "segment_index")
 BLOCK_ROWS = 1 << 14
 
@@ -84,11 +85,11 @@ class Items:
         index = np.flatnonzero(which) if which.dtype == bool else which
         together = len(index) > 0 and (np.diff(index) == 1).all()
         part = slice(index[0], index[-1] + 1) if together else index
-        fields = (self.path, self.modality, self.label, self.group, self.split, self.caption)
-        found = (each[part] for each in (*fields, self.start, self.end))
         segments = None if self.segments is None else self.segments.select(index)
         unusable = self.unusable.select(index, len(self))
-        return replace(Items(self.vectors[part], segments, *found), unusable=unusable)
+        columns = {name: getattr(self, name)[part] for name in COLUMNS}
+        vectors = self.vectors[part]
+        return replace(self, vectors=vectors, segments=segments, unusable=unusable, **columns)
 
     def names(self) -> np.ndarray:
         """Return what items are called in words ``(items,)``: path, and start of a moment."""

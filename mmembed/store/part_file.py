@@ -21,8 +21,8 @@ from mmembed.store.schema import Provenance
 NEEDED = ("id", "path", "modality", "embedding")
 ERROR_KEYS = ("path", "modality", "size", "mtime_ns")
 ATTEMPTS, PAUSE_SECONDS = 4, 0.25
-EMPTY_NUMBERS = 1 << 26  # missing vectors may take so many numbers, 256 MB of memory,
-EMPTY_SHARE = 16  # or so many times those that are there
+FEW_NUMBERS = 1 << 26  # vectors of so many numbers, 256 MB of memory, may be in a file of any size;
+MOST_RATIO = 1 << 8  # more are in one of a byte or more for so many numbers: ids take 16 a row
 UNREADABLE = (
     pa.ArrowException,
     OSError,
@@ -76,7 +76,7 @@ def read_part(
             with open_part(part) as file:
                 wanted = columns or file.schema_arrow.names
                 table = file.read(columns=[name for name in wanted if name not in leave_out])
-                table.validate(full=True)
+                table.validate()
             break
         except FileNotFoundError:
             raise
@@ -84,6 +84,12 @@ def read_part(
             if attempt == 1 or not isinstance(part, RemotePath):
                 raise StoreError(f"{part}: can't be read ({one_line(error)})") from None
             time.sleep(PAUSE_SECONDS)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except UNREADABLE as error:
+            reason = f"column {one_line(name)}: {one_line(error)}"
+            raise StoreError(f"{part}: can't be read ({reason})") from None
     check_columns(table, needed, str(part))
     return table
 
@@ -144,8 +150,7 @@ def read_footer(part: Place) -> Footer:
     """
     try:
         with open_part(part) as file:
-            schema, metadata = file.schema_arrow, file.metadata
-            rows, numbers = metadata.num_rows, _vector_numbers(metadata)
+            schema, rows = file.schema_arrow, file.metadata.num_rows
             names, said = schema.names, dict(schema.metadata or {})
     except UNREADABLE as error:
         raise StoreError(
@@ -166,24 +171,18 @@ def read_footer(part: Place) -> Footer:
             f"{part}: column embedding holds vectors of {length} numbers, but its metadata say "
             f"{provenance.dim}"
         )
-    if max(rows, 1) * provenance.dim > max(EMPTY_NUMBERS, EMPTY_SHARE * numbers):
+    numbers = max(rows, 1) * provenance.dim
+    if rows < 0 or (numbers > FEW_NUMBERS and numbers > MOST_RATIO * _size(part)):
         raise StoreError(
-            f"{part}: declares {rows:,} vectors of {provenance.dim:,} numbers, but holds only "
-            f"{numbers:,} numbers"
+            f"{part}: is too small for the {rows:,} vectors of {provenance.dim:,} numbers that it "
+            "declares"
         )
     return Footer(part, schema, rows, provenance)
 
 
-def _vector_numbers(metadata: pq.FileMetaData) -> int:
-    """Return how many numbers the vectors of a file have together, as its footer says."""
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    if min((group.num_rows for group in groups), default=0) < 0 or metadata.num_rows != sum(
-        group.num_rows for group in groups
-    ):
-        raise ValueError("its row groups have other rows than it has")
-    return sum(
-        column.num_values
-        for group in groups
-        for column in map(group.column, range(group.num_columns))
-        if column.path_in_schema.partition(".")[0] == "embedding"
-    )
+def _size(part: Place) -> int:
+    """Return how many bytes a part has."""
+    try:
+        return part.stat().st_size if isinstance(part, Path) else part.info().size or 0
+    except UNREADABLE as error:
+        raise StoreError(f"{part}: can't be reached ({one_line(error)})") from None

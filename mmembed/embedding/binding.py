@@ -18,6 +18,7 @@ import pyarrow as pa
 from mmembed.embedding.listing import Listing, ManifestListing
 from mmembed.embedding.narrowing import Shard
 from mmembed.embedding.past import read_without_vectors
+from mmembed.embedding.source_file import reason
 from mmembed.errors import StoreError
 from mmembed.storage import Place, RemotePath
 from mmembed.store.lock import locked
@@ -64,7 +65,7 @@ def writing(
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"{out}: can't be made: {error.strerror}") from None
+            raise StoreError(f"{out}: can't be made: {reason(error)}") from None
     with locked(out, "" if shard is None else f"{shard.index}-of-{shard.count}"):
         made = _made(out)
         now = provenance if made is None else _agreed(out, made, provenance, listing)
@@ -76,17 +77,19 @@ def writing(
 def _made(out: Place) -> Provenance | None:
     """Return what made a dataset; None if nothing is there yet."""
     try:
-        if out.exists() and not out.is_dir():
-            raise StoreError(f"{out}: is a file, but the dataset is a folder")
-        names = [path.name for path in out.iterdir()] if out.is_dir() else []
+        if not out.is_dir():
+            if out.exists():
+                raise StoreError(f"{out}: is a file, but the dataset is a folder")
+            return None
+        is_empty = all(path.name.startswith(".") for path in out.iterdir())
     except OSError as error:
-        raise StoreError(f"{out}: can't be looked at: {error.strerror or error}") from None
+        raise StoreError(f"{out}: can't be looked at: {reason(error)}") from None
     text = read_card_text(out)
+    if text is None and not is_empty:
+        raise StoreError(
+            f"{out}: has files but no {CARD}, so it is no dataset. Name another folder."
+        )
     if text is None or not part_files(out):
-        if text is None and any(not name.startswith(".") for name in names):
-            raise StoreError(
-                f"{out}: has files but no {CARD}, so it is no dataset. Name another folder."
-            )
         return None
     return Provenance.from_json(text, str(out / CARD))
 

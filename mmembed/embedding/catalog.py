@@ -8,10 +8,11 @@ apart); the rest lies in a temporary file, compressed.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from mmembed.embedding.listing import Listing
 from mmembed.embedding.narrowing import Shard, checksum
 from mmembed.embedding.source_file import File, file_key, reason
 from mmembed.errors import StoreError
-from mmembed.storage import RemotePath
+from mmembed.storage import Place, RemotePath
 
 BLOCK_FILES = 4096
 MEMORY_BYTES = 1 << 20  # a temporary file that is smaller stays in memory
@@ -57,18 +58,14 @@ class Catalog:
         self.unseen: set[str] = set()
         self._rows: dict[int, int | None] = {}
         self._times: dict[int, int | None] = {}
-        self._spool = _Spool()
+        self._spool = _Spool(listing.root)
         self.keys = np.sort(np.fromiter(self._walk(), np.uint64))
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[File]:
-        root = self.listing.root
-        for path, location, *rest in self._spool:
-            if isinstance(root, RemotePath):
-                location = RemotePath(root.root, location)
-            yield File(path, location, *rest)
+        return iter(self._spool)
 
     def places(self, keys: np.ndarray) -> np.ndarray:
         """Return where each of ``keys`` stands in :attr:`keys`, -1 if it does not."""
@@ -77,17 +74,24 @@ class Catalog:
         near = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[near] == keys, near, -1)
 
-    def key(
-        self, path: str, modality: str | None, size: int | None, state: int | str | None
-    ) -> int:
-        """Return the key of the file that a row of a dataset is of; arguments as of a row.
+    def keys_of(
+        self,
+        paths: Sequence[str],
+        modalities: Sequence[str | None],
+        sizes: Sequence[int | None],
+        states: Sequence[int | str | None],
+    ) -> np.ndarray:
+        """Return the key of the file that each row of a dataset is of, uint64 ``(rows,)``.
 
         A row of a file that could not be seen now is taken for that file, however it is.
         """
-        kind = modality if self.listing.by_modality else None
-        if path in self.unseen:
-            return file_key(path, kind, None, None)
-        return file_key(path, kind, size, state)
+        kinds = modalities if self.listing.by_modality else repeat(None, len(paths))
+        if self.unseen:
+            seen = [path not in self.unseen for path in paths]
+            sizes = [sizes[i] if is_seen else None for i, is_seen in enumerate(seen)]
+            states = [states[i] if is_seen else None for i, is_seen in enumerate(seen)]
+        rows = zip(paths, kinds, sizes, states, strict=True)
+        return np.array([file_key(*row) for row in rows], np.uint64)
 
     def hides(self, path: str) -> bool:
         """Return whether ``path`` lies below a folder that could not be seen."""
@@ -107,7 +111,7 @@ class Catalog:
 
     def _walk(self) -> Iterator[int]:
         carries = bool(self.listing.carried_types)
-        block: list[Sequence[Any]] = []
+        block: list[File] = []
         for file in self.listing:
             self.total += 1
             owned = self.owns is None or self.owns(file.path)
@@ -123,9 +127,7 @@ class Catalog:
                 self._rows[key] = file.row
             if self.by_checksum:
                 self._times[key] = file.mtime_ns
-            where = file.location
-            location = where.path if isinstance(where, RemotePath) else where
-            block.append((file.path, location, *file[2:]))
+            block.append(file)
             if len(block) == BLOCK_FILES:
                 self._spool.write(block)
                 block = []
@@ -135,13 +137,29 @@ class Catalog:
 
 
 class _Spool:
-    """Rows of plain values in a temporary file, in blocks; read back in order."""
+    """Files of a source in a temporary file, in blocks of columns; read back in order.
 
-    def __init__(self) -> None:
+    A location that is the path below the root is not written, nor a value as often as it repeats.
+    """
+
+    def __init__(self, root: Place) -> None:
         self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115
+        self._root = root
+        top = root.path if isinstance(root, RemotePath) else str(root)
+        self._prefix = os.path.join(top, "") if top else ""
 
-    def write(self, rows: Sequence[Sequence[Any]]) -> None:
-        block = zlib.compress(json.dumps(rows).encode(), 1)
+    def write(self, files: Sequence[File]) -> None:
+        paths, locations, *others = zip(*files, strict=True)
+        texts = [one.path if isinstance(one, RemotePath) else one for one in locations]
+        below = [
+            None if text == self._prefix + path else text
+            for path, text in zip(paths, texts, strict=True)
+        ]
+        columns = [
+            column[0] if column.count(column[0]) == len(column) else column
+            for column in (paths, below, *others)
+        ]
+        block = zlib.compress(json.dumps([len(files), columns]).encode(), 1)
         try:
             self._file.write(len(block).to_bytes(LENGTH_BYTES, "little") + block)
         except OSError as error:
@@ -151,11 +169,16 @@ class _Spool:
                 "folder that has some."
             ) from None
 
-    def __iter__(self) -> Iterator[Sequence[Any]]:
+    def __iter__(self) -> Iterator[File]:
         self._file.seek(0)
         while length := self._file.read(LENGTH_BYTES):
             block = self._file.read(int.from_bytes(length, "little"))
-            yield from json.loads(zlib.decompress(block))
+            count, columns = json.loads(zlib.decompress(block))
+            columns = [one if isinstance(one, list) else repeat(one, count) for one in columns]
+            for path, below, *others in zip(*columns, strict=True):
+                text = self._prefix + path if below is None else below
+                remote = isinstance(self._root, RemotePath)
+                yield File(path, RemotePath(self._root.root, text) if remote else text, *others)
 
 
 def _with_checksum(file: File) -> File:

@@ -169,8 +169,7 @@ class _Files:
         if files.by_checksum and "checksum" in table.column_names:
             found = zip(table["checksum"].to_pylist(), columns[3], strict=True)
             columns[3] = [time if checksum is None else checksum for checksum, time in found]
-        keys = [files.key(*row) for row in zip(*columns, strict=True)]
-        self.keys = np.array(keys, np.uint64)
+        self.keys = files.keys_of(*columns)
         self.mine = np.ones(len(table), bool)
         if files.owns is not None:
             self.mine = np.fromiter(map(files.owns, paths), bool, len(table))

@@ -31,7 +31,8 @@ from page import conditions, write_section
 from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
 from mmembed.embedding.bench import bench
 from mmembed.embedding.chunk import Chunk, FileRows
-from mmembed.embedding.listing import File, FolderListing
+from mmembed.embedding.folder_listing import FolderListing
+from mmembed.embedding.source_file import File
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
 from mmembed.space import Space, load_space
 from mmembed.store.schema import Provenance, row_schema

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,9 @@ MEDIA = ("image", "audio", "video")
 COLUMNS = ("id", *MODALITIES, "label", "group", "split")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 AS_TEXT = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in COLUMNS})
-READERS = {
+READERS = {  # of an open file: pyarrow takes no path that is not UTF-8
     ".parquet": pq.read_table,
-    ".csv": lambda path: pyarrow.csv.read_csv(path, convert_options=AS_TEXT),
+    ".csv": lambda file: pyarrow.csv.read_csv(file, convert_options=AS_TEXT),
     ".jsonl": pyarrow.json.read_json,
     ".ndjson": pyarrow.json.read_json,
 }
@@ -95,12 +96,15 @@ def read_manifest(path: str | Place) -> pa.Table:
     """
     path = place(path)
     if not path.is_file():
-        raise ManifestError(f"{path}: no such folder or manifest")
+        there = "is neither a folder nor a regular file"
+        what = there if path.exists() else "no such folder or manifest"
+        raise ManifestError(f"{path}: {what}")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise ManifestError(f"{path}: a manifest ends in {', '.join(READERS)}")
     try:
-        table = reader(path.open() if isinstance(path, RemotePath) else path)
+        with path.open() if isinstance(path, RemotePath) else path.open("rb") as file:
+            table = reader(file)
     except (pa.ArrowException, OSError) as error:
         raise ManifestError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
     _check_columns(table.column_names, path)
@@ -110,6 +114,9 @@ def read_manifest(path: str | Place) -> pa.Table:
 
 
 def _check_columns(names: Sequence[str], path: Place) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ManifestError(f"{path}: column {twice[0]} is there twice; keep one of them")
     for name in names:
         if name not in COLUMNS and not name.startswith("meta_"):
             near = difflib.get_close_matches(name, COLUMNS, n=1)

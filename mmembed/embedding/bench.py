@@ -26,10 +26,11 @@ from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
 from mmembed.embedding.commit import Committed
 from mmembed.embedding.engine import LocalEngine
-from mmembed.embedding.listing import File, Listing, list_source
+from mmembed.embedding.listing import Listing, list_source
 from mmembed.embedding.local import usable_device
 from mmembed.embedding.settings import Machine
 from mmembed.embedding.sizes import BatchSizes
+from mmembed.embedding.source_file import File
 from mmembed.errors import ConfigError, ManifestError, MediaError
 from mmembed.media.probe import probe
 from mmembed.media.sniff import opened

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmembed.data.answer import Problem
-from mmembed.embedding.listing import File
+from mmembed.embedding.source_file import File
 from mmembed.media.segments import Span
 from mmembed.store.writer import errors_table, rows_table
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from mmembed.card import read_card
+from mmembed.embedding.binding import agreed, source_text
+from mmembed.embedding.catalog import Catalog
 from mmembed.embedding.job import Engine, Job
 from mmembed.embedding.listing import Listing, list_source
-from mmembed.embedding.narrowing import ChecksumListing, Shard, ShardListing
+from mmembed.embedding.narrowing import Shard
 from mmembed.embedding.progress import EmbedSummary
 from mmembed.embedding.settings import Limits, Machine, Pass, RowOptions, grouped
+from mmembed.embedding.source_file import printable
 from mmembed.errors import ConfigError, ManifestError, VerdictError
-from mmembed.storage import Place, RemotePath, place
+from mmembed.storage import place
 from mmembed.store.schema import Provenance, row_schema
 
 
@@ -24,7 +26,8 @@ def embed(
     """Embed every image, sound and video of a folder or manifest into a Parquet dataset.
 
     Files that are in ``out`` already, with the same size and time, are left alone; the rows of
-    files that changed or are gone are taken out.
+    files that changed or are gone are taken out. What can't be seen now, such as a folder that
+    can't be listed, is not gone: its rows stay.
 
     Args:
         source: a folder of media, or a manifest (Parquet, CSV, JSONL) that names them; a path, or a
@@ -37,12 +40,12 @@ def embed(
             :class:`~mmembed.embedding.settings.Pass`, such as ``workers=4``.
 
     Raises:
-        ManifestError: no such source, or nothing in it.
+        ManifestError: no such source, it can't be listed, or nothing in it can be read.
         SpaceError: no such space.
         StoreError: ``out`` was made by another space, from another source or with other settings,
             or another run is writing to it.
         ConfigError: no such option, or one out of range.
-        VerdictError: ``strict``, and there are errors.
+        VerdictError: ``strict``, and there are errors, or files that can't be seen.
     """
     return embed_as(source, out, space=space, **grouped(options))
 
@@ -71,18 +74,21 @@ def embed_as(
     """
     started = time.monotonic()
     media, dataset = place(source), place(out)
+    if not _is_text(str(out)):
+        raise ConfigError(f"{printable(str(out))}: the dataset's path has to be valid UTF-8")
     share = None if this.shard is None else Shard.parse(this.shard)
     card = read_card(space)
-    listing = _listing(media, dataset, share, rows.checksum)
+    listing = list_source(media, dataset)
     if rows.with_sound and (listing.by_modality or "audio" not in card["encoders"]):
         raise ConfigError(_no_sound(listing, card["name"]))
-    root = listing.root
-    named = str(root) if isinstance(root, RemotePath) else os.path.abspath(root)
-    provenance = Provenance(card["fingerprint"], card["name"], card["dim"], named, rows.bound())
+    named = source_text(listing.source)
+    asked = Provenance(card["fingerprint"], card["name"], card["dim"], named, rows.bound())
+    provenance = agreed(dataset, asked, listing)
     schema = row_schema(provenance, listing.carried_types, rows.vector_type)
-    job = Job(dataset, listing, provenance, schema, share, rows.checksum, this.retry_errors)
-    if len(job.present) == 0 and share is None:
+    files = Catalog(listing, share, rows.checksum)
+    if files.total == 0:
         raise ManifestError(f"{source}: no files in it")
+    job = Job(dataset, files, provenance, schema, share, this.retry_errors)
     if this.dry_run:
         return job.plan()
 
@@ -90,24 +96,27 @@ def embed_as(
         if machine.engine == "ray":
             from mmembed.embedding.ray_engine import RayEngine
 
-            return RayEngine(space, rows, limits, machine, root, dataset)
+            return RayEngine(space, rows, limits, machine, listing.root, dataset)
         from mmembed.embedding.local import local_engine
 
         return local_engine(space, rows, limits, machine)
 
     summary = job.run(engine, this.chunk_files)
     summary.seconds = time.monotonic() - started
-    if this.strict and summary.all_failed:
+    if this.strict and (summary.all_failed or summary.unseen):
         message = f"--strict: {summary.all_failed:,} files have an error, see {dataset / '_errors'}"
+        if not summary.all_failed:
+            message = f"--strict: {summary.unseen:,} files or folders could not be seen"
         raise VerdictError(message, summary)
     return summary
 
 
-def _listing(source: Place, out: Place, share: Shard | None, checksum: bool) -> Listing:
-    listing = list_source(source, out)
-    if share is not None:
-        listing = ShardListing(listing, share)
-    return ChecksumListing(listing) if checksum else listing
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_sound(listing: Listing, space: str) -> str:

@@ -1,24 +1,26 @@
 """One run over a source: what is to do, doing it chunk by chunk, and the summary.
 
-The dataset itself says what is done: a file is, if a part or its errors name it with the same
-size and time. So an interrupted run goes on where it stopped, and a finished one has nothing left.
+A run accounts for the files of one walk: each has rows or an error afterwards. The dataset itself
+says what is done: a file is, if a part or its errors name it with the same size and time. So an
+interrupted run goes on where it stopped, and a finished one has nothing left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
-from mmembed.embedding.binding import check_bound, writing
+from mmembed.embedding.binding import writing
+from mmembed.embedding.catalog import Catalog
 from mmembed.embedding.chunk import Chunk, slices
 from mmembed.embedding.commit import Committed, PartWriter
-from mmembed.embedding.listing import Listing
 from mmembed.embedding.narrowing import Shard
-from mmembed.embedding.past import Index, Past, apply, compare, index
+from mmembed.embedding.past import Past, apply, compare
 from mmembed.embedding.progress import EmbedSummary, ProgressDisplay
+from mmembed.errors import ManifestError
 from mmembed.storage import Place, RemotePath
 from mmembed.store.schema import Provenance
 from mmembed.store.writer import remove_leftovers
@@ -54,37 +56,28 @@ class Job:
 
     Args:
         out: the dataset.
-        listing: the files of the source (or of one shard of it).
+        files: those of the source (or of one shard of it).
         provenance: what makes the dataset.
         schema: of its parts.
-        shard: which share of the source ``listing`` is, if it is not all of it.
-        by_checksum: tell changed files by their content.
+        shard: which share of the source ``files`` are, if not all of it.
         retry_errors: try the files again that have an error.
-
-    Attributes:
-        present: the files that the listing has now.
     """
 
     out: Place
-    listing: Listing
+    files: Catalog
     provenance: Provenance
     schema: pa.Schema
     shard: Shard | None = None
-    by_checksum: bool = False
     retry_errors: bool = False
-    present: Index = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.present = index(self.listing, self.by_checksum)
 
     def plan(self) -> EmbedSummary:
         """Return what a run would do, and write nothing.
 
         Raises:
-            StoreError: something else made the dataset.
+            ManifestError: as :meth:`run`.
+            StoreError: a part can't be read.
         """
-        check_bound(self.out, self.provenance)
-        summary = self._summary(self._compare(self.retry_errors))
+        summary = self._summary(self._compare())
         summary.planned = True
         return summary
 
@@ -96,14 +89,15 @@ class Job:
             chunk_files: files a part file.
 
         Raises:
+            ManifestError: no file of the source can be read now, and the dataset has rows of some.
             StoreError: something else made the dataset, another run is writing to it, or the
                 disk is full.
         """
-        with writing(self.out, self.provenance, self.shard):
+        with writing(self.out, self.provenance, self.files.listing, self.shard):
             if self.shard is None:
                 remove_leftovers(self.out)
-            past = self._compare(self.retry_errors)
-            apply(self.out, self.listing, self.present, past, self.schema)
+            past = self._compare()
+            apply(self.out, self.files, past, self.schema)
             summary = self._summary(past)
             if summary.to_do:
                 write = PartWriter(self.out, self.schema, self.provenance.dim)
@@ -118,30 +112,32 @@ class Job:
 
     def _take_out_what_is_twice(self) -> None:
         """Take out what another run wrote meanwhile: at a URL no lock keeps it out."""
-        apply(self.out, self.listing, self.present, self._compare(False), self.schema)
+        apply(self.out, self.files, compare(self.out, self.files), self.schema)
 
     def _chunks(self, past: Past, chunk_files: int) -> Iterator[Chunk]:
-        for files in slices(self.listing, past.done, chunk_files):
-            yield Chunk(files, self.listing.carried([file.row for file in files]))
+        for files in slices(self.files, past.done, chunk_files):
+            yield Chunk(files, self.files.listing.carried([file.row for file in files]))
 
-    def _compare(self, retry_errors: bool) -> Past:
-        return compare(
-            self.out,
-            self.listing,
-            self.present,
-            retry_errors=retry_errors,
-            by_checksum=self.by_checksum,
-            owns=None if self.shard is None else self.shard.owns,
-        )
+    def _compare(self) -> Past:
+        past = compare(self.out, self.files, self.retry_errors)
+        if not self.files.readable and past.loses_rows:
+            raise ManifestError(
+                f"{self.files.listing.source}: none of its {self.files.total:,} files is there, so "
+                f"the rows in {self.out} are left as they are. If the files are gone for good, "
+                "remove it."
+            )
+        return past
 
     def _summary(self, past: Past) -> EmbedSummary:
         return EmbedSummary(
             self.out,
-            found=len(self.present),
+            found=len(self.files),
             kept=len(past.done),
             kept_failed=past.failed,
             removed=past.removed,
             retried=past.retried,
-            hidden=self.listing.hidden,
-            repeated=self.listing.repeated,
+            hidden=self.files.listing.hidden,
+            repeated=self.files.listing.repeated,
+            unseen=len(self.files.unseen),
+            unseen_kept=past.unseen,
         )

@@ -38,6 +38,8 @@ class EmbedSummary:
         retried: files whose errors were taken out, to be tried again.
         hidden: names starting with a dot, which were skipped.
         repeated: cells of a manifest that name a file again.
+        unseen: files and folders that could not be looked at or listed.
+        unseen_kept: files whose rows or errors were kept for that, as they were.
         notes: lines on how the files were embedded.
         seconds: how long it took.
         planned: nothing was done, this is what there is to do.
@@ -55,6 +57,8 @@ class EmbedSummary:
     retried: int = 0
     hidden: int = 0
     repeated: int = 0
+    unseen: int = 0
+    unseen_kept: int = 0
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     planned: bool = False
@@ -103,7 +107,7 @@ class EmbedSummary:
             (self.hidden, "names starting with a dot skipped"),
             (self.repeated, "cells name a file again; the first row's columns were kept"),
         )
-        lines += [f"{count:,} {what}" for count, what in notes if count]
+        lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are")
         lines += [f"  {n:,} × {reason}" for reason, n in self.reasons.most_common(SHOWN_REASONS)]
         if len(self.reasons) > SHOWN_REASONS:
             lines.append(f"  and {len(self.reasons) - SHOWN_REASONS} more reasons")
@@ -121,8 +125,16 @@ class EmbedSummary:
             (self.retried, "failed before, to be tried again"),
             (self.hidden, "names starting with a dot skipped"),
         )
-        lines += [f"{count:,} {what}" for count, what in notes if count]
+        lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are to be")
         return "\n".join([*lines, "dry run: nothing was written"])
+
+    def _unseen(self, verb: str) -> list[str]:
+        if not self.unseen:
+            return []
+        return [
+            f"{self.unseen:,} files or folders can't be seen now: rows and errors of "
+            f"{self.unseen_kept:,} files {verb} kept as they were"
+        ]
 
 
 class ProgressDisplay:

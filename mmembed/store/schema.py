@@ -73,7 +73,7 @@ class Provenance:
         fingerprint: of the space; rows of different fingerprints are never mixed.
         space: the space's name.
         dim: dimensions of a vector.
-        source: the root that ``path`` is relative to, as it was given.
+        source: the folder that ``path`` is relative to, or the manifest, whose folder it is then.
         settings: other options that change vectors (precision, segments), as plain values.
         format: version of this contract.
     """

@@ -155,7 +155,7 @@ class EmbeddingTable:
 
     @property
     def source(self) -> str | None:
-        """The folder that ``path`` is relative to, as it was given to ``embed``."""
+        """The folder that ``path`` is relative to, or the manifest, whose folder it is then."""
         return self.provenance.source or None
 
     def column(self, name: str) -> np.ndarray:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -57,3 +61,42 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / ".git").mkdir()
     (folder / ".git/object.png").write_bytes((folder / "photos/00.png").read_bytes())
     return folder
+
+
+class Blindness:
+    """Folders that can't be listed and files that can't be looked at, whoever runs the test.
+
+    ``os.scandir`` and ``os.stat`` fail for the paths in ``hidden``, with ``error``.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hidden: set[Path] = set()
+        self.error = errno.EACCES
+        self.midway: set[Path] = set()
+        scandir, stat = os.scandir, os.stat
+
+        def refuse(path: Any) -> None:
+            if isinstance(path, (str, Path)) and Path(path) in self.hidden:
+                raise OSError(self.error, os.strerror(self.error), str(path))
+
+        def scandir_or_not(path: Any = ".") -> Any:
+            refuse(path)
+            if isinstance(path, (str, Path)) and Path(path) in self.midway:
+                return self._torn(list(scandir(path)))
+            return scandir(path)
+
+        def stat_or_not(path: Any, **how: Any) -> os.stat_result:
+            refuse(path)
+            return stat(path, **how)
+
+        monkeypatch.setattr(os, "scandir", scandir_or_not)
+        monkeypatch.setattr(os, "stat", stat_or_not)
+
+    def _torn(self, entries: list[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+        yield from entries[: len(entries) // 2]
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+@pytest.fixture
+def blindness(monkeypatch: pytest.MonkeyPatch) -> Blindness:
+    return Blindness(monkeypatch)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mmembed.data.answer import Problem
 from mmembed.embedding.chunk import Chunk, FileRows
-from mmembed.embedding.listing import File, FolderListing
+from mmembed.embedding.folder_listing import FolderListing
+from mmembed.embedding.source_file import File
 from mmembed.media.segments import Span
 from mmembed.store.schema import Provenance, row_id, row_schema
 

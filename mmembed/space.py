@@ -9,21 +9,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mmembed.card import FORMAT, Precision, read_card
-from mmembed.encoders.base import Encoder, build, describe
-from mmembed.errors import ConfigError, SpaceError
+from mmembed.card import (
+    CARD,
+    FORMAT,
+    WEIGHTS,
+    Precision,
+    read_card,
+    space_file,
+    trusted_packages,
+)
+from mmembed.encoders.base import Encoder
+from mmembed.encoders.description import build, describe, is_own
+from mmembed.encoders.size_limit import sketch
+from mmembed.encoders.weights import (
+    check_shapes,
+    first_not_finite,
+    load_weights,
+    save_weights,
+    shapes_of,
+)
+from mmembed.errors import ConfigError, MmembedError, SpaceError, one_line
 from mmembed.modality import MODALITIES
+from mmembed.store.writer import write_whole
+
+FINITE_ADVICE = "Train with a lower model.learning_rate, or in fp32 (trainer.precision: 32-true)."
 
 
 class Projection(nn.Module):
@@ -149,12 +168,7 @@ class Space(nn.Module):
     @property
     def fingerprint(self) -> str:
         """A hash over all that decides a vector: weights, architecture and preprocessing."""
-        digest = hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            plain = tensor.detach().cpu().contiguous().reshape(-1)
-            digest.update(plain.view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()[:32]
+        return _fingerprint(self.describe(), self.state_dict())
 
     def save(self, folder: str | Path, training: dict[str, Any] | None = None) -> Path:
         """Write ``model.safetensors`` and ``space.json`` into ``folder`` and return it.
@@ -162,13 +176,18 @@ class Space(nn.Module):
         Args:
             folder: made if need be; a space already there is replaced, file by file.
             training: what it was trained on and how, kept as it is given.
+
+        Raises:
+            SpaceError: a weight or buffer is not finite. What is in ``folder`` stays as it is.
+            StoreError: the disk is full, or ``folder`` can't be written to.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.state_dict().items()}
-        partial = folder / "model.safetensors.partial"
-        save_file(weights, partial)
-        os.replace(partial, folder / "model.safetensors")
+        broken = first_not_finite(weights)
+        if broken is not None:
+            raise SpaceError(
+                f"{folder}: not saved, since {broken} holds NaN or infinity. {FINITE_ADVICE}"
+            )
         card = {
             "format": FORMAT,
             "name": self.name,
@@ -180,39 +199,77 @@ class Space(nn.Module):
             "versions": {p: version(p) for p in ("mmembed", "torch", "timm", "torchaudio")},
             "training": training or {},
         }
-        partial = folder / "space.json.partial"
-        partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        os.replace(partial, folder / "space.json")
+        text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+        write_whole(folder / WEIGHTS, lambda path: save_weights(weights, path))
+        write_whole(folder / CARD, lambda path: path.write_text(text, "utf-8"))
         return folder
 
 
-def load_space(folder: str | Path, device: str | torch.device = "cpu") -> Space:
+def load_space(
+    folder: str | Path, device: str | torch.device = "cpu", trust: str | Iterable[str] | None = None
+) -> Space:
     """Load a space from the folder that :meth:`Space.save` wrote, in evaluation mode.
 
+    A stranger's space does no harm: nothing of it runs, nothing is fetched, and no file but its
+    own two is opened. Its classes are mmembed's own or of packages in ``trust``; the model is no
+    larger than its weights, unless a class of such a package takes part.
+
+    Args:
+        folder: of the space.
+        device: where its weights go.
+        trust: packages beside mmembed whose encoders the space may name, one by one or with
+            commas between. Their code runs, with arguments of the space's choice.
+
     Raises:
-        SpaceError: the folder is no space, is of another version, or its two files do not
-            belong together.
+        SpaceError: the folder is no space, is of another version, names a class that is not
+            trusted, its two files do not belong together, or a weight is not finite.
+        ConfigError: ``trust`` holds something else than names of packages.
     """
-    card = read_card(folder)
-    path = Path(folder) / "model.safetensors"
-    try:
-        encoders = build(card["encoders"])
-        space = Space(
-            encoders, card["dim"], card["hidden"], card["dropout"], card["name"], card["licence"]
-        )
-    except KeyError as error:
-        raise SpaceError(f"{folder}/space.json: has no {error.args[0]!r}") from None
-    try:
-        weights = load_file(path)
-        space.load_state_dict(weights)
-    except FileNotFoundError:
-        raise SpaceError(f"{folder}: has space.json but no model.safetensors") from None
-    except Exception as error:
-        first = str(error).strip().splitlines()[0]
-        raise SpaceError(f"{path}: does not fit space.json: {first}") from None
-    if space.fingerprint != card["fingerprint"]:
+    card, packages = read_card(folder), trusted_packages(trust)
+    path = space_file(folder, WEIGHTS)
+    described = {key: card[key] for key in ("encoders", "dim", "hidden", "dropout")}
+
+    def make() -> Space:
+        parts = card["encoders"].items()
+        encoders = {m: build(d, f"encoders.{m}", packages) for m, d in parts}
+        rest = (card[key] for key in ("dim", "hidden", "dropout", "name", "licence"))
+        return Space(encoders, *rest)
+
+    with _faults_of(f"{folder}/{WEIGHTS}"):
+        shapes = shapes_of(path)
+    with _faults_of(f"{folder}/{CARD}"):
+        if is_own(card["encoders"]):
+            model = sketch(make, len(shapes), path.stat().st_size)
+            check_shapes(model, shapes)
+        space = make()
+    with _faults_of(f"{folder}/{WEIGHTS}"):
+        load_weights(space, path)
+    broken = first_not_finite(space.state_dict())
+    if broken is not None:
+        raise SpaceError(f"{folder}/{WEIGHTS}: {broken} holds NaN or infinity. {FINITE_ADVICE}")
+    fingerprint = _fingerprint(described, space.state_dict())
+    if fingerprint != card["fingerprint"]:
         raise SpaceError(
             f"{folder}: model.safetensors and space.json do not belong together (fingerprint "
-            f"{space.fingerprint} instead of {card['fingerprint']}). Save the space again."
+            f"{fingerprint} instead of {card['fingerprint']}). Save the space again."
         )
     return space.to(device).eval()
+
+
+def _fingerprint(description: dict[str, Any], weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        plain = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(plain.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _faults_of(file: str) -> Iterator[None]:
+    """Name the file in whatever goes wrong over it: a stranger's may bring about any error."""
+    try:
+        yield
+    except Exception as error:
+        text = error if isinstance(error, MmembedError) else f"can't be read: {one_line(error)}"
+        raise SpaceError(f"{file}: {text}") from None

@@ -200,7 +200,7 @@ def test_what_is_no_space_is_refused_by_name(tiny_space_folder: Path, tmp_path: 
     ("change", "message"),
     [
         ({"format": 99}, "format 99 is not the format 1"),
-        ({"dim": 8}, "does not fit space.json"),
+        ({"dim": 8}, "space.json does not fit model.safetensors"),
         ({"fingerprint": "0" * 32}, "do not belong together"),
         ({"hidden": None, "drop": "hidden"}, "has no 'hidden'"),
     ],

@@ -144,7 +144,7 @@ def bench(
     seconds = {"list": (time.perf_counter() - began) / max(len(listed), 1)}
     chosen = np.random.default_rng(seed).permutation(len(listed))[:files]
     sample = [listed[i] for i in sorted(chosen.tolist())]
-    model = load_space(space, usable_device(machine.device))
+    model = load_space(space, usable_device(machine.device), machine.trust)
     alone = sample[:: max(1, len(sample) // ALONE)]
     cost, items = _decoded(alone, model.preprocess)
     measured: Counter[str] = Counter(kind for kind, _ in items)

@@ -25,7 +25,7 @@ def local_engine(
         SpaceError: it can't be loaded.
         ConfigError: there is no such device, or segments that the space can't be asked for.
     """
-    model = load_space(space, usable_device(machine.device))
+    model = load_space(space, usable_device(machine.device), machine.trust)
     return LocalEngine(
         model,
         _segmented(model, rows.segment_seconds, rows.hop_seconds),

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mmembed.card import CARD, WEIGHTS, space_file
 from mmembed.embedding.chunk import Chunk
 from mmembed.embedding.commit import Committed
 from mmembed.embedding.ray_worker import Task, Worker
@@ -102,9 +103,9 @@ class RayEngine:
         return actors, options
 
     def _task(self, cores: int) -> Task:
-        names = ("space.json", "model.safetensors")
+        names = (CARD, WEIGHTS)
         return Task(
-            {name: (Path(self.space) / name).read_bytes() for name in names},
+            {name: space_file(self.space, name).read_bytes() for name in names},
             self.rows,
             self.limits,
             replace(self.machine, workers=cores),

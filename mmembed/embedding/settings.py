@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mmembed.card import Precision
+from mmembed.card import Precision, trusted_packages
 from mmembed.data.answer import MAX_PIXELS
 from mmembed.errors import ConfigError
 from mmembed.options import seconds
@@ -114,9 +114,11 @@ class Machine:
         actors: models on the cluster; None takes one a GPU, or one a machine if there is none.
         ray_address: of the cluster; None takes ``RAY_ADDRESS``, a cluster that runs on this
             machine, or starts one.
+        trust: packages beside mmembed whose encoders the space may name, with commas between.
+            Their code runs, with arguments of the space's choice.
 
     Raises:
-        ConfigError: out of range.
+        ConfigError: out of range, or ``trust`` names no package.
     """
 
     batch_size: int | None = None
@@ -125,8 +127,10 @@ class Machine:
     engine: Literal["local", "ray"] = "local"
     actors: int | None = None
     ray_address: str | None = None
+    trust: str | None = None
 
     def __post_init__(self) -> None:
+        trusted_packages(self.trust)
         _at_least(1, batch_size=self.batch_size, actors=self.actors)
         _at_least(0, workers=self.workers)
 

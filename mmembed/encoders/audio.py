@@ -14,6 +14,8 @@ from mmembed.encoders.base import Encoder
 from mmembed.encoders.pooling import POOLING
 from mmembed.errors import ConfigError
 
+MOST_MEL_WEIGHTS = 1 << 24
+
 
 class AudioEncoder(Encoder):
     """Values ``(batch, samples)`` in [-1, 1] to features ``(batch, width)``.
@@ -73,17 +75,25 @@ class AudioEncoder(Encoder):
         rate = self.preprocess.sample_rate
         window = round(window_seconds * rate)
         self.step = round(step_seconds * rate)
-        self.mel = torchaudio.transforms.MelSpectrogram(
-            rate,
-            n_fft=1 << (window - 1).bit_length(),
-            win_length=window,
-            hop_length=self.step,
-            f_min=lowest_hz,
-            f_max=highest_hz or rate / 2,
-            n_mels=mels,
-            pad_mode="constant",
-        )
-        self.backbone = timm_model(model, pretrained, in_chans=1, **(model_args or {}))
+        bins = 1 << (max(window, 1) - 1).bit_length()
+        if min(mels, window, self.step) < 1 or floor < 0 or bins * mels > MOST_MEL_WEIGHTS:
+            raise ConfigError(
+                f"AudioEncoder: mels {mels}, window_seconds {window_seconds}, step_seconds "
+                f"{step_seconds} and floor {floor} must be positive, and a window times the mels "
+                f"at most {MOST_MEL_WEIGHTS:,}"
+            )
+        with torch.device("cpu"):  # torchaudio looks at the values that it makes
+            self.mel = torchaudio.transforms.MelSpectrogram(
+                rate,
+                n_fft=bins,
+                win_length=window,
+                hop_length=self.step,
+                f_min=lowest_hz,
+                f_max=highest_hz or rate / 2,
+                n_mels=mels,
+                pad_mode="constant",
+            ).to(torch.get_default_device())
+        self.backbone = timm_model(model, pretrained, model_args or {}, channels=1)
         with torch.no_grad():
             training, _ = self.backbone.training, self.backbone.eval()
             probe = self.backbone.forward_features(torch.zeros(1, 1, mels, 2 * mels))

@@ -46,7 +46,7 @@ class ImageEncoder(Encoder):
         arguments = dict(model_args or {})
         if preprocess is not None and "img_size" not in arguments and "vit" in model:
             arguments["img_size"] = preprocess.size
-        self.backbone = timm_model(model, pretrained, **arguments)
+        self.backbone = timm_model(model, pretrained, arguments, channels=3)
         self.width = output_width(self.backbone)
         self.preprocess = preprocess or _published_preprocess(self.backbone, arguments)
         size = arguments.get("img_size", self.preprocess.size)
@@ -55,6 +55,8 @@ class ImageEncoder(Encoder):
                 f"ImageEncoder {model}: model_args.img_size {size} and preprocess.size "
                 f"{self.preprocess.size} differ"
             )
+        if not len(self.preprocess.mean) == len(self.preprocess.std) == 3:
+            raise ConfigError("ImageEncoder: mean and std of the preprocess need three values each")
         shape = (3, 1, 1)
         self.register_buffer("mean", torch.tensor(self.preprocess.mean).view(shape), False)
         self.register_buffer("std", torch.tensor(self.preprocess.std).view(shape), False)

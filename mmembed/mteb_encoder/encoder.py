@@ -41,6 +41,7 @@ class MtebEncoder:
         device: where a space given as a folder is loaded; ``auto`` is a GPU if there is one.
         precision: ``fp32``, or ``bf16`` through autocast.
         truncate_dim: keep only the first dimensions.
+        trust: packages beside mmembed whose encoders a space given as a folder may name.
 
     Attributes:
         space: what embeds. Its weights must stay as they are: make a new encoder after training.
@@ -60,10 +61,11 @@ class MtebEncoder:
         device: str = "auto",
         precision: Precision = "fp32",
         truncate_dim: int | None = None,
+        trust: str | Iterable[str] = (),
     ) -> None:
         _mteb()
         if not isinstance(space, Space):
-            space = load_space(space, usable_device(device))
+            space = load_space(space, usable_device(device), trust)
         if truncate_dim is not None and not 1 <= truncate_dim <= space.dim:
             raise ConfigError(f"truncate_dim {truncate_dim}: the space has {space.dim} dimensions")
         self.space, self.precision, self.truncate_dim = space, precision, truncate_dim

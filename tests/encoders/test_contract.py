@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import mmembed.encoders
 from mmembed.data.batching import collate
-from mmembed.encoders.base import Encoder, build, describe
+from mmembed.encoders.base import Encoder
+from mmembed.encoders.description import build, describe
 from tests.conftest import tiny_encoders
 
 

@@ -9,7 +9,7 @@ import torch
 
 from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
-from mmembed.encoders.base import build, describe
+from mmembed.encoders.description import build, describe
 from mmembed.encoders.pooling import GRUPooling, masked_mean
 from mmembed.errors import ConfigError, SpaceError
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from mmembed import __version__
 from mmembed.errors import ConfigError, MmembedError
+from mmembed.output import say, show_unencodable
 
 JOBS: dict[str, tuple[str, str, str]] = {
     "fit": ("mmembed.training.command", "run", "train a space from a config"),
@@ -36,20 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Threads that wait for work must not spin: decode workers and other programs want the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    show_unencodable()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
+        say(usage())
         return 0
     if words[0] in ("-V", "--version"):
-        print(f"mmembed {__version__}")
+        say(f"mmembed {__version__}")
         return 0
     try:
         return _job(words[0])(words)
     except MmembedError as error:
-        print(f"mmembed: error: {error}", file=sys.stderr)
+        say(f"mmembed: error: {error}", sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("mmembed: stopped", file=sys.stderr)
+        say("mmembed: stopped", sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

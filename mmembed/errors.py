@@ -9,6 +9,7 @@
     │   └── TruncatedError  a sound or video that stops before the end that its header declares
     ├── SpaceError          a space that can't be loaded, or does not fit what is asked of it
     ├── StoreError          a Parquet dataset that can't be read, or rows that must not be mixed
+    ├── UnreachableError    a URL that does not answer; it is an OSError too
     ├── MissingExtraError   a package that only some users need is not installed
     └── VerdictError        the job was done, but not as strictly as asked for (exit code 1)
 """
@@ -18,13 +19,22 @@ from __future__ import annotations
 import reprlib
 from typing import Any, Literal
 
+from mmembed.output import plain, redacted
+
 Stage = Literal["list", "probe", "decode", "encode"]
 
 
 class MmembedError(Exception):
-    """Any mistake in the user's input; its text is the whole message."""
+    """Any mistake in the user's input; its text is the whole message, in one line.
+
+    The text may quote names, URLs and libraries: control characters in it are shown as text, and
+    URLs without their passwords and options.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(plain(redacted(str(message))))
 
 
 class ConfigError(MmembedError):
@@ -41,6 +51,10 @@ class SpaceError(MmembedError):
 
 class StoreError(MmembedError):
     """A Parquet dataset that can't be read, or rows that must not be mixed."""
+
+
+class UnreachableError(MmembedError, OSError):
+    """A URL whose server does not answer, or refuses."""
 
 
 class MissingExtraError(MmembedError):
@@ -61,6 +75,7 @@ class MediaError(MmembedError):
     """
 
     def __init__(self, path: str, stage: Stage, message: str, decoder: str = "") -> None:
+        path, message = redacted(path), redacted(message)
         by = f" (decoder: {decoder})" if decoder else ""
         what, stop, advice = message.partition(". ")
         super().__init__(f"{path}: {what}{by}{stop}{advice}")

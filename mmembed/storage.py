@@ -10,15 +10,19 @@ from __future__ import annotations
 import functools
 import io
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from mmembed.errors import ConfigError
+from mmembed.errors import ConfigError, UnreachableError
+from mmembed.output import plain, redacted, without_user
 
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib leaves one slash of two
 NATIVE = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
 WHOLE_BYTES = 8 << 20  # smaller files are fetched in one request
 BLOCK_BYTES = 1 << 20  # larger ones in ranges of this,
@@ -88,9 +92,8 @@ class RemotePath:
 
     def __str__(self) -> str:
         """Return the URL without options, and without a name and password in it."""
-        scheme, _, host = self.root.partition("?")[0].partition("://")
-        bare = f"{scheme}://{host.rpartition('@')[2]}"
-        return f"{bare}/{self.path}" if self.path else bare
+        bare = self.root.partition("?")[0]
+        return without_user(f"{bare}/{self.path}" if self.path else bare)
 
     def __repr__(self) -> str:
         return f"RemotePath({str(self)!r})"
@@ -123,7 +126,18 @@ class RemotePath:
 
     def info(self) -> Any:
         """Return its ``pyarrow.fs.FileInfo``."""
-        return self.filesystem.get_file_info(self.inside)
+        with self._reached():
+            return self.filesystem.get_file_info(self.inside)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Name the URL in whatever goes wrong inside, but for a file that is not there."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # fsspec's back ends raise what they like
+            raise UnreachableError(f"{self}: can't be reached: {_first_line(error)}") from None
 
     def entries(self) -> list[Any]:
         """Return a ``pyarrow.fs.FileInfo`` for each file and folder in it, by name.
@@ -133,7 +147,9 @@ class RemotePath:
         """
         from pyarrow.fs import FileSelector
 
-        found = self.filesystem.get_file_info(FileSelector(self.inside, allow_not_found=True))
+        with self._reached():
+            selected = FileSelector(self.inside, allow_not_found=True)
+            found = self.filesystem.get_file_info(selected)
         return sorted((info for info in found if info.base_name), key=lambda info: info.base_name)
 
     def iterdir(self) -> Iterator[RemotePath]:
@@ -155,7 +171,8 @@ class RemotePath:
         Raises:
             OSError: no such file, or it can't be read.
         """
-        return self.filesystem.open_input_file(self.inside)
+        with self._reached():
+            return self.filesystem.open_input_file(self.inside)
 
     def read_bytes(self) -> bytes:
         """Return all of the file.
@@ -163,7 +180,7 @@ class RemotePath:
         Raises:
             OSError: no such file, or it can't be read.
         """
-        with self.filesystem.open_input_stream(self.inside) as stream:
+        with self._reached(), self.filesystem.open_input_stream(self.inside) as stream:
             return stream.read()
 
     def read_text(self, encoding: str = "utf-8") -> str:
@@ -177,7 +194,8 @@ class RemotePath:
             OSError: it can't be removed, or there is none and that is not ``missing_ok``.
         """
         try:
-            self.filesystem.delete_file(self.inside)
+            with self._reached():
+                self.filesystem.delete_file(self.inside)
         except FileNotFoundError:
             if not missing_ok:
                 raise
@@ -190,7 +208,7 @@ def place(given: str | os.PathLike[str] | RemotePath) -> Place:
     """Return where a path or URL points to.
 
     Raises:
-        ConfigError: no file system is known for a URL.
+        ConfigError: no file system is known for a URL, or it can't be read.
     """
     if isinstance(given, RemotePath):
         return given
@@ -200,10 +218,28 @@ def place(given: str | os.PathLike[str] | RemotePath) -> Place:
     return RemotePath.parse(text) if "://" in text else Path(text)
 
 
+def is_url(given: str | os.PathLike[str]) -> bool:
+    """Return whether this is a URL, be it one that was taken for a path."""
+    return URL.match(os.fspath(given)) is not None
+
+
+def shown(given: str | os.PathLike[str] | RemotePath) -> str:
+    """Return a path or URL as text for people: a URL without a name, a password and options.
+
+    Control characters are shown as text; what can't be read as a URL loses what may be a secret.
+    """
+    if isinstance(given, RemotePath):
+        return plain(given)
+    text = os.fspath(given)
+    if is_url(text):  # blanks in it are part of it
+        text = redacted("%20".join(text.split()))
+    return plain(text)
+
+
 @functools.cache
 def _filesystem(root: str) -> tuple[Any, str]:
     """Return the file system of a bucket or host, and the path of the root on it."""
-    from pyarrow import ArrowException, fs
+    from pyarrow import fs
 
     scheme = root.partition("://")[0]
     try:
@@ -213,10 +249,12 @@ def _filesystem(root: str) -> tuple[Any, str]:
 
         filesystem, path = fsspec.core.url_to_fs(root)
         return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), path.strip("/")
-    except ImportError as error:
-        raise ConfigError(f"{root}: {error}") from None
-    except (ArrowException, OSError, ValueError) as error:
-        raise ConfigError(f"{root}: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # fsspec's back ends raise what they like
+        raise ConfigError(f"{shown(root)}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class RemoteFile:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from mmembed.data.answer import Problem
 from mmembed.embedding.source_file import File
 from mmembed.media.segments import Span
+from mmembed.output import redacted
 from mmembed.store.writer import errors_table, rows_table
 
 CHUNK_BYTES = 1 << 30
@@ -138,7 +139,7 @@ class Chunk:
                     "modality": problem.modality,
                     "stage": problem.stage,
                     "error": problem.error,
-                    "message": problem.message,
+                    "message": redacted(problem.message),
                     "decoder": problem.decoder or None,
                     "attempts": problem.attempts,
                     "size": file.size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmembed.embedding.folder import embed_as
 from mmembed.errors import VerdictError
 from mmembed.options import call
+from mmembed.output import say
 
 
 def run(words: list[str]) -> int:
@@ -14,10 +15,10 @@ def run(words: list[str]) -> int:
         if words[0] == "bench":
             from mmembed.embedding.bench import bench
 
-            print(call(bench, name, ("source",)))
+            say(call(bench, name, ("source",)))
         else:
-            print(call(embed_as, name, ("source", "out")))
+            say(call(embed_as, name, ("source", "out")))
     except VerdictError as error:
-        print(error.summary)
+        say(error.summary)
         raise
     return 0

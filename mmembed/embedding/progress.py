@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mmembed.storage import Place
+from mmembed.output import plain, redacted, say
+from mmembed.storage import Place, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -108,12 +109,13 @@ class EmbedSummary:
             (self.repeated, "cells name a file again; the first row's columns were kept"),
         )
         lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are")
-        lines += [f"  {n:,} × {reason}" for reason, n in self.reasons.most_common(SHOWN_REASONS)]
+        common = self.reasons.most_common(SHOWN_REASONS)
+        lines += [f"  {n:,} × {plain(redacted(reason))}" for reason, n in common]
         if len(self.reasons) > SHOWN_REASONS:
             lines.append(f"  and {len(self.reasons) - SHOWN_REASONS} more reasons")
         if self.failed:
-            lines.append(f"each failed file is in {self.out / '_errors'}")
-        return "\n".join([*lines, *self.notes, f"dataset: {self.out}"])
+            lines.append(f"each failed file is in {shown(self.out / '_errors')}")
+        return "\n".join([*lines, *self.notes, f"dataset: {shown(self.out)}"])
 
     def _plan(self) -> str:
         lines = [
@@ -189,10 +191,10 @@ class ProgressDisplay:
         if self._bar:
             self._bar.stop()
         if kind is KeyboardInterrupt and not self._quiet:
-            print(
+            say(
                 f"interrupted: {self._summary.done:,} of {self._summary.found:,} files are safe "
-                f"in {self._summary.out}. Run the same command again to go on.",
-                file=sys.stderr,
+                f"in {shown(self._summary.out)}. Run the same command again to go on.",
+                sys.stderr,
             )
 
     def update(self, decoded: int) -> None:
@@ -206,8 +208,8 @@ class ProgressDisplay:
         elif not self._quiet and now - self._said >= LINE_SECONDS:
             self._said = now
             left = f", {(summary.found - done) / speed:,.0f} s to go" if decoded >= 50 else ""
-            print(
+            say(
                 f"{done:,} of {summary.found:,} files, {speed:,.0f} files/s, "
                 f"{summary.failed:,} failed{left}",
-                file=sys.stderr,
+                sys.stderr,
             )

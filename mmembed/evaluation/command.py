@@ -8,6 +8,8 @@ from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.judge import evaluate
 from mmembed.evaluation.tables import print_tables
 from mmembed.options import call
+from mmembed.output import plain, say
+from mmembed.storage import shown
 
 
 def run(words: list[str]) -> int:
@@ -19,7 +21,7 @@ def run(words: list[str]) -> int:
     found: Evaluation = call(evaluate, [name, *words[1:]], ("embeddings", "against"))
     print_tables(found)
     if found.report is not None:
-        print(f"report: {found.report}")
+        say(f"report: {shown(found.report)}")
     for each in found.missed:
-        print(f"mmembed: --fail-under: {each}", file=sys.stderr)
+        say(f"mmembed: --fail-under: {plain(each)}", sys.stderr)
     return 1 if found.missed else 0

@@ -31,7 +31,7 @@ from mmembed.evaluation.geometry import (
 )
 from mmembed.evaluation.items import Items, Notion, Pool, choose_split, read_items
 from mmembed.evaluation.qrels import Qrels, read_qrels
-from mmembed.storage import place
+from mmembed.storage import is_url, place, shown
 from mmembed.store.schema import Provenance
 from mmembed.store.table import StoredRows, check_same_space
 
@@ -78,7 +78,8 @@ def evaluate(
             ``relevance`` is given too.
         prompts: dataset of labelled texts, embedded by the same space, for zero-shot
             classification; without it the labelled texts of the dataset.
-        media: folder of the media, if they are no longer where they were embedded from.
+        media: folder or URL of the media, for the pictures and sounds of the report; without it
+            those inside the dataset's source, if that is a folder of this machine.
         fail_under: bounds such as ``image-audio/mAP=0.9``, apart by commas; what misses one is
             said, and the command exits with 1.
 
@@ -88,10 +89,7 @@ def evaluate(
         ConfigError: nothing in the split, no such media folder or qrels, or a bound for what was
             not scored.
     """
-    if media is not None and not place(media).is_dir():
-        raise ConfigError(f"--media {media}: no such folder")
-    if report is not None and Path(report).exists() and not Path(report).is_dir():
-        raise ConfigError(f"--report {report}: is a file; give a folder")
+    _check_places(report, media)
     bounds = [] if fail_under is None else read_bounds(fail_under)
     judged = None if qrels is None else read_qrels(qrels)
     asked = _Asked(split, pool, relevance, judged)
@@ -119,10 +117,11 @@ def evaluate(
         found = replace(found, comparison=comparison, faults=[*found.faults, *of_others])
     found = replace(found, missed=missed(found, bounds))
     if report is not None:
+        from mmembed.evaluation.page.media_files import MediaFiles
         from mmembed.evaluation.page.report import write_report
 
-        source = media or stored.provenance.source or None
-        found = replace(found, report=write_report(found, Path(report), source))
+        files = MediaFiles(stored.provenance.source, media)
+        found = replace(found, report=write_report(found, Path(report), files))
     return found
 
 
@@ -135,6 +134,22 @@ def _usable(items: Items, stored: StoredRows) -> Items:
             "media again"
         )
     return kept
+
+
+def _check_places(report: Path | None, media: str | Path | None) -> None:
+    """Refuse a report or media that can't be where they are said to be, before all is read.
+
+    Raises:
+        ConfigError: no such media, or the report is a file or a URL.
+    """
+    if media is not None and not place(media).is_dir():
+        raise ConfigError(f"--media {shown(media)}: no such folder")
+    if report is None:
+        return
+    if is_url(report):
+        raise ConfigError(f"--report {shown(report)}: is a URL; give a folder of this machine")
+    if Path(report).exists() and not Path(report).is_dir():
+        raise ConfigError(f"--report {shown(report)}: is a file; give a folder")
 
 
 def _directions(
@@ -244,7 +259,7 @@ def _compare(
         found.items, found.directions, others, directions
     )
     comparison = Comparison(
-        str(against),
+        shown(against),
         stored.provenance.space,
         stored.provenance.fingerprint,
         changes,

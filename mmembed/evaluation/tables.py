@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.ranking.metrics import METRICS
+from mmembed.output import markdown_text, plain
 
 Rows = list[list[str]]
 WIDEST = 18  # of a column in the terminal that is not broken into lines
@@ -102,27 +103,31 @@ def signed(value: float | None) -> str:
 def markdown(found: dict[str, Any]) -> str:
     """Return the whole evaluation as Markdown."""
     space = found["space"]
+    name, fingerprint = map(markdown_text, (space["name"], space["fingerprint"]))
     counts = ", ".join(f"{count:,} {m}" for m, count in found["counts"].items())
     lines = [
-        f"# Evaluation of {_cell(space['name'])}",
+        f"# Evaluation of {name}",
         "",
-        found["verdict"],
+        markdown_text(found["verdict"]),
         "",
-        f"- files: {counts}",
-        f"- space: {_cell(space['name'])}, {space['dim']} dimensions, `{space['fingerprint']}`",
+        f"- files: {markdown_text(counts)}",
+        f"- space: {name}, {space['dim']} dimensions, {fingerprint}",
         f"- versions: {', '.join(f'{k} {v}' for k, v in found['versions'].items())}",
     ]
-    lines += [f"- **missed**: {_cell(each)}" for each in found["missed"]]
-    lines += [f"- **fault**: {_fault(fault)}" for fault in found["faults"]]
+    lines += [f"- **missed**: {markdown_text(each)}" for each in found["missed"]]
+    lines += [f"- **fault**: {markdown_text(_fault(fault))}" for fault in found["faults"]]
     lines += ["", "## Protocol", ""]
-    lines += [f"- {name}: {text}" for name, text in found["protocol"].items()]
+    lines += [f"- {name}: {markdown_text(text)}" for name, text in found["protocol"].items()]
     for title, header, rows in all_tables(found):
-        lines += ["", f"## {title}", "", "| " + " | ".join(header) + " |"]
-        lines += ["|" + "---|" * len(header)]
-        lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+        lines += ["", f"## {markdown_text(title)}", "", _row(header), "|" + "---|" * len(header)]
+        lines += map(_row, rows)
     lines += ["", "## What the metrics mean", ""]
-    lines += [f"- {name}: {text}" for name, text in found["metrics"].items()]
+    lines += [f"- {name}: {markdown_text(text)}" for name, text in found["metrics"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(map(markdown_text, cells)) + " |"
 
 
 def print_tables(evaluation: Evaluation) -> None:
@@ -131,22 +136,21 @@ def print_tables(evaluation: Evaluation) -> None:
     if not console.is_terminal:
         console = Console(width=110)
     found = evaluation.to_dict()
-    console.print(
-        f"\n[bold]{escape(found['space']['name'])}[/bold]  {escape(found['protocol']['scored'])}"
-    )
+    name, scored = Text(plain(found["space"]["name"]), "bold"), found["protocol"]["scored"]
+    console.print(Text.assemble("\n", name, "  ", plain(scored)))
     for fault in found["faults"]:
-        console.print(f"fault: {_fault(fault)}", style="yellow", markup=False)
+        console.print(Text(plain(f"fault: {_fault(fault)}"), "yellow"))
     for title, header, rows in _narrow(found):
-        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE)
+        table = Table(title=Text(plain(title), "bold"), title_justify="left", box=SIMPLE)
         table.collapse_padding, table.pad_edge = True, False
         for i, name in enumerate(header):
             widest = max((len(row[i]) for row in rows), default=0)
             side: Literal["left", "right"] = "left" if i == 0 or widest > WIDEST else "right"
-            table.add_column(name, justify=side, min_width=min(widest, WIDEST))
+            table.add_column(Text(plain(name)), justify=side, min_width=min(widest, WIDEST))
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(plain(cell)) for cell in row))
         console.print(table)
-    console.print(found["verdict"], markup=False)
+    console.print(Text(plain(found["verdict"])))
 
 
 def _narrow(found: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
@@ -159,9 +163,5 @@ def _narrow(found: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
 
 
 def _fault(fault: dict[str, Any]) -> str:
-    examples = ", ".join(map(_cell, fault["examples"][:3]))
-    return f"{_cell(fault['message'])}{f' ({examples})' if examples else ''}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    examples = ", ".join(fault["examples"][:3])
+    return f"{fault['message']}{f' ({examples})' if examples else ''}"

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from mmembed.evaluation.items import Items
-from mmembed.evaluation.page.thumbnails import LONGEST_SECONDS, Thumbnail, smaller, thumbnail
-from mmembed.storage import place
+from mmembed.evaluation.page.media_files import MediaFiles, Reason
+from mmembed.evaluation.page.thumbnails import (
+    LONGEST_SECONDS,
+    Thumbnail,
+    Wanted,
+    smaller,
+    thumbnail,
+)
+from mmembed.media.pool import Failure, GuardedPool, default_workers
 
 SHORTEST_SECONDS = 1.5
 SECOND_BYTES = 6_000  # of sound, about
 SOUND_SHARE = 0.45  # of the bytes, at most
 ENTRY_BYTES = 12  # of a key and its quotes, commas and colon
 SEEN = ("image", "audio", "video")
+FILE_SECONDS = 60.0  # for one file, before it counts as broken
+MEMORY_BYTES = 4 << 30  # of a process that decodes
+AHEAD = 4  # files that each process has waiting
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,6 @@ class MediaCards:
     Attributes:
         pictures: data URI by index of the item.
         sounds: likewise.
-        missing: number of items whose file is gone or can't be decoded.
         shrunk: number of pictures that were made smaller to keep the page small.
         dropped: number of pictures that were left out for that.
         silent: number of sounds that were left out for that.
@@ -36,42 +43,59 @@ class MediaCards:
 
     pictures: dict[int, str]
     sounds: dict[int, str]
-    missing: int = 0
     shrunk: int = 0
     dropped: int = 0
     silent: int = 0
 
 
 def media_cards(
-    items: Items, gallery: Sequence[int], points: Sequence[int], media: str | Path | None
-) -> dict[int, Thumbnail]:
-    """Return thumbnails of items, most important first.
+    items: Items, gallery: Sequence[int], points: Sequence[int], files: MediaFiles
+) -> tuple[dict[int, Thumbnail], list[str]]:
+    """Return thumbnails of items, most important first, and a sentence on each kind not shown.
 
     Args:
         items: all of them.
         gallery: indices of those in the gallery, most important first; they can be heard.
         points: indices of those on the map.
-        media: root of the files; None shows none.
+        files: where the media are.
     """
     shown = [i for i in dict.fromkeys([*gallery, *points]) if items.modality[i] in SEEN]
-    if media is None:
-        return dict.fromkeys(shown, Thumbnail())
     heard = {i for i in gallery if items.modality[i] == "audio"}
     seconds = sound_seconds(len(heard))
-    root = place(media)
-
-    def make(index: int) -> Thumbnail:
+    wanted: dict[int, Wanted] = {}
+    unshown: Counter[Reason] = Counter()
+    for index in shown:
+        path = files.find(str(items.path[index]))
+        if isinstance(path, str):
+            unshown[path] += 1
+            continue
         start, end = float(items.start[index]), float(items.end[index])
         span = (start, end) if np.isfinite([start, end]).all() else None
-        return thumbnail(
-            root / str(items.path[index]),
-            str(items.modality[index]),
-            span,
-            seconds if index in heard else 0.0,
-        )
+        length = seconds if index in heard else 0.0
+        wanted[index] = Wanted(path, str(items.modality[index]), span, length)
+    made = _thumbnails(wanted)
+    unshown["broken"] = sum(not made[index].picture for index in wanted)
+    sentences = [files.said(reason, count) for reason, count in unshown.items() if count]
+    return {index: made.get(index, Thumbnail()) for index in shown}, sentences
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return dict(zip(shown, pool.map(make, shown), strict=True))
+
+def _thumbnails(wanted: Mapping[int, Wanted]) -> dict[int, Thumbnail]:
+    """Return the thumbnail of each file; one that crashes its decoder has an empty one."""
+    made: dict[int, Thumbnail] = {}
+    if not wanted:
+        return made
+    waiting = list(reversed(wanted.items()))
+    workers = min(default_workers(), len(wanted))
+    preload = [thumbnail.__module__]
+    with GuardedPool[int, Wanted, Thumbnail](
+        thumbnail, workers, FILE_SECONDS, preload, memory_bytes=MEMORY_BYTES
+    ) as pool:
+        while waiting or pool.in_flight:
+            while waiting and pool.in_flight < AHEAD * workers:
+                pool.submit(*waiting.pop())
+            index, thumb = pool.wait()
+            made[index] = Thumbnail() if isinstance(thumb, Failure) else thumb
+    return made
 
 
 def sound_seconds(sounds: int, budget: float = 3e6) -> float:
@@ -114,8 +138,7 @@ def fit(made: dict[int, Thumbnail], budget: float) -> MediaCards:
             break
         excess -= len(pictures.pop(index)) + ENTRY_BYTES
         dropped += 1
-    missing = sum(1 for each in made.values() if not each.picture)
-    return MediaCards(pictures, sounds, missing, max(0, shrunk - dropped), dropped, silent)
+    return MediaCards(pictures, sounds, max(0, shrunk - dropped), dropped, silent)
 
 
 def _bytes(data: dict[int, str]) -> int:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from mmembed.evaluation.findings import Evaluation
@@ -20,15 +22,17 @@ from mmembed.evaluation.page.charts import MOST_LABELS, caption, chart_data, spa
 from mmembed.evaluation.page.gallery import LISTS, Gallery, by_importance, choose, moved
 from mmembed.evaluation.page.matrix import matrices, shifts, tiles
 from mmembed.evaluation.page.media_cards import MediaCards, fit, media_cards
+from mmembed.evaluation.page.media_files import MediaFiles
 from mmembed.evaluation.queries import query_table
 from mmembed.evaluation.tables import all_tables, markdown, number, signed, span
+from mmembed.output import CONTROL, plain
 from mmembed.store.writer import write_whole
 
 PAGE_BYTES = 14_900_000
 SCRIPTS = ("report.js", "media.js", "charts.js", "map.js")
 
 
-def write_report(found: Evaluation, folder: Path, media: str | Path | None) -> Path:
+def write_report(found: Evaluation, folder: Path, media: MediaFiles) -> Path:
     """Write the report and return the path of its page.
 
     Files are ``report.html``, which needs no network, ``report.json`` and ``report.md`` with the
@@ -37,14 +41,14 @@ def write_report(found: Evaluation, folder: Path, media: str | Path | None) -> P
     Args:
         found: what to report.
         folder: made if need be.
-        media: root of the media files for pictures and sounds; files not found there are shown
-            by name.
+        media: the files that pictures and sounds are made of; others are shown by name, and the
+            page says how many and why.
 
     Raises:
         StoreError: the disk is full, or the folder can't be written to.
     """
     numbers = found.to_dict()
-    text = json.dumps(_finite(numbers), indent=2, ensure_ascii=False, allow_nan=False)
+    text = _json_text(numbers)
     table, page = query_table(found), folder / "report.html"
     write_whole(folder / "report.json", _text(text + "\n"))
     write_whole(folder / "report.md", _text(markdown(numbers)))
@@ -53,16 +57,22 @@ def write_report(found: Evaluation, folder: Path, media: str | Path | None) -> P
     return page
 
 
+def _json_text(numbers: dict[str, Any]) -> str:
+    """Return numbers and names as JSON that a terminal shows as text: control as ``\\uNNNN``."""
+    text = json.dumps(_finite(numbers), indent=2, ensure_ascii=False, allow_nan=False)
+    return re.sub(f"(?!\n){CONTROL.pattern}", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _text(text: str) -> Callable[[Path], object]:
     return lambda path: path.write_text(text, "utf-8", errors="replace")
 
 
-def _page(found: Evaluation, numbers: dict[str, Any], media: str | Path | None) -> str:
+def _page(found: Evaluation, numbers: dict[str, Any], media: MediaFiles) -> str:
     """Return the page; its pictures and sounds fill what the rest leaves of its size."""
     galleries = [choose(found.items, direction) for direction in found.directions]
     changed = _changed(found)
     charts = chart_data(found, numbers)
-    made = media_cards(
+    made, unshown = media_cards(
         found.items,
         by_importance([*galleries, *changed]),
         _mixed([point["i"] for point in charts["map"]]),
@@ -72,6 +82,7 @@ def _page(found: Evaluation, numbers: dict[str, Any], media: str | Path | None) 
     environment = Environment(
         loader=PackageLoader("mmembed.evaluation.page"),
         autoescape=True,
+        finalize=_legible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -98,15 +109,16 @@ def _page(found: Evaluation, numbers: dict[str, Any], media: str | Path | None) 
             tables=all_tables(numbers),
             items=found.items,
             cards=cards,
+            unshown=unshown,
             points=len(charts["map"]),
-            charts=_script_safe(charts),
+            charts=_script_safe(_plain(charts)),
             media=_script_safe(shown),
             plotly=plotly,
             script=script,
             hashes=[_hash(plotly), _hash(script)],
         )
 
-    bare = render(MediaCards({}, {}, len(made), len(made), len(made), len(made)))
+    bare = render(MediaCards({}, {}, len(made), len(made), len(made)))
     return render(fit(made, PAGE_BYTES - len(bare.encode("utf-8", "replace"))))
 
 
@@ -147,6 +159,18 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _legible(value: Any) -> Any:
+    """Return what a template shows, control characters as text; markup of its own as it is."""
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON-ready data with the control characters of its texts shown as text."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else _legible(value)
 
 
 def _script_safe(data: Any) -> str:

@@ -15,9 +15,9 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from mmembed.errors import MediaError
+from mmembed.data.answer import MAX_PIXELS, MAX_SECONDS
 from mmembed.media.audio import Waveform, decode_audio
-from mmembed.media.image import decode_image
+from mmembed.media.image import decode_image, limit_pixels
 from mmembed.media.probe import probe
 from mmembed.media.segments import Span, uniform_times
 from mmembed.media.sniff import Source, opened
@@ -48,15 +48,9 @@ class Thumbnail:
     sound: str = ""
 
 
-def thumbnail(
-    path: Place,
-    modality: str,
-    span: tuple[float, float] | None = None,
-    sound_seconds: float = 0.0,
-) -> Thumbnail:
-    """Return a picture, a strip of frames or a waveform (and its sound) of one file.
-
-    A file that is gone or can't be decoded gives an empty thumbnail.
+@dataclass(frozen=True)
+class Wanted:
+    """A file to make a thumbnail of.
 
     Args:
         path: of the file.
@@ -65,12 +59,27 @@ def thumbnail(
             from its start.
         sound_seconds: length of the sound that can be played, at most; 0 for none.
     """
-    maker = MAKERS.get(modality)
+
+    path: Place
+    modality: str
+    span: tuple[float, float] | None = None
+    sound_seconds: float = 0.0
+
+
+def thumbnail(wanted: Wanted) -> Thumbnail:
+    """Return a picture, a strip of frames or a waveform (and its sound) of one file.
+
+    A file that is gone, can't be decoded, or is larger or longer than what ``mmembed embed`` takes
+    gives an empty thumbnail. Pictures of this process are limited from here on.
+    """
+    maker = MAKERS.get(wanted.modality)
     if maker is None:
         return Thumbnail()
+    limit_pixels(MAX_PIXELS)
+    span = None if wanted.span is None else Span(0, *wanted.span)
     try:
-        return maker(opened(path), None if span is None else Span(0, *span), sound_seconds)
-    except (MediaError, OSError, ValueError, soundfile.SoundFileError):
+        return maker(opened(wanted.path), span, wanted.sound_seconds)
+    except Exception:  # decoders may raise anything on hostile data
         return Thumbnail()
 
 
@@ -86,16 +95,15 @@ def _picture(path: Source, span: Span | None, sound_seconds: float) -> Thumbnail
 
 
 def _frames(path: Source, span: Span | None, sound_seconds: float) -> Thumbnail:
-    shown = span or Span(0, 0.0, probe(path).duration_seconds or 0.0)
+    shown = span or Span(0, 0.0, _length(path))
     clip = decode_video(path, uniform_times(shown, FRAMES), min_side=SIDE)
     strip = [np.asarray(_small(frame)) for frame in clip.frames]
     return Thumbnail(_picture_uri(Image.fromarray(np.concatenate(strip, axis=1))))
 
 
 def _waveform(path: Source, span: Span | None, sound_seconds: float) -> Thumbnail:
-    start, end = (0.0, np.inf) if span is None else (span.start_seconds, span.end_seconds)
-    if span is None:
-        end = probe(path).duration_seconds or LONGEST_SECONDS
+    length = _length(path) or LONGEST_SECONDS
+    start, end = (0.0, length) if span is None else (span.start_seconds, span.end_seconds)
     shown = Span(0, start, min(end, start + (sound_seconds or LONGEST_SECONDS)))
     sound = decode_audio(path, shown, channels=1)
     if sound.sample_rate not in MP3_RATES:
@@ -110,6 +118,20 @@ def _waveform(path: Source, span: Span | None, sound_seconds: float) -> Thumbnai
     canvas[:, 1::2] = 0  # bars with gaps
     uri = _sound_uri(sound) if sound_seconds else ""
     return Thumbnail(_picture_uri(Image.fromarray(canvas), lossless=True), uri)
+
+
+def _length(path: Source) -> float:
+    """Return how long a sound or video lasts, in seconds; 0 if that is not known.
+
+    Raises:
+        MediaError: it can't be opened.
+        ValueError: it is too long, or its frames are too large.
+    """
+    info = probe(path)
+    seconds, pixels = info.duration_seconds or 0.0, (info.width or 0) * (info.height or 0)
+    if seconds > MAX_SECONDS or pixels > MAX_PIXELS:
+        raise ValueError(f"{seconds} seconds of {pixels} pixels are more than can be shown")
+    return seconds
 
 
 def _small(pixels: np.ndarray) -> Image.Image:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmembed.evaluation import evaluate
 from mmembed.evaluation.page.media_cards import fit, sound_seconds
-from mmembed.evaluation.page.thumbnails import Thumbnail, smaller, thumbnail
+from mmembed.evaluation.page.thumbnails import Thumbnail, Wanted, smaller, thumbnail
 
 from ..conftest import write_clip
 from .pages import data_of, linked, stored
@@ -30,22 +30,26 @@ def noise_sound(path: Path, rng: np.random.Generator) -> None:
 def test_a_file_that_is_gone_or_corrupt_has_no_thumbnail(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"nonsense" * 9)
-    assert thumbnail(broken, "image") == Thumbnail()
-    assert thumbnail(tmp_path / "gone.wav", "audio", sound_seconds=4) == Thumbnail()
-    assert thumbnail(broken, "text") == Thumbnail()
+    assert thumbnail(Wanted(broken, "image")) == Thumbnail()
+    assert thumbnail(Wanted(tmp_path / "gone.wav", "audio", sound_seconds=4)) == Thumbnail()
+    assert thumbnail(Wanted(broken, "text")) == Thumbnail()
 
 
 def test_a_moment_shows_its_own_span(tmp_path: Path, rng: np.random.Generator) -> None:
     sound = tmp_path / "a.wav"
     time = np.arange(4 * 16000) / 16000
     soundfile.write(sound, np.sin(2 * np.pi * 300 * time) * (time % 2) / 2, 16000)
-    first, second, third = (thumbnail(sound, "audio", (s, s + 1.0), 4) for s in (0.0, 1.0, 2.0))
+    first, second, third = (
+        thumbnail(Wanted(sound, "audio", (s, s + 1.0), 4)) for s in (0.0, 1.0, 2.0)
+    )
     assert first.picture != second.picture
     assert first.sound != second.sound
     assert first.picture == third.picture
     clip = tmp_path / "a.mp4"
     write_clip(clip, rng)
-    parts = {thumbnail(clip, "video", span).picture for span in (None, (0.0, 0.2), (0.5, 0.8))}
+    parts = {
+        thumbnail(Wanted(clip, "video", span)).picture for span in (None, (0.0, 0.2), (0.5, 0.8))
+    }
     assert len(parts) == 3
     assert "" not in parts
 
@@ -55,7 +59,7 @@ def test_a_reduced_picture_is_smaller_and_still_one(
 ) -> None:
     path = tmp_path / "a.png"
     noise_picture(path, rng)
-    picture = thumbnail(path, "image").picture
+    picture = thumbnail(Wanted(path, "image")).picture
     assert smaller(picture).startswith("data:image/webp;base64,")
     assert len(smaller(picture)) < len(picture) / 2
 
@@ -65,13 +69,13 @@ def test_what_is_least_important_is_reduced_first_and_then_left_out(
 ) -> None:
     path = tmp_path / "a.png"
     noise_picture(path, rng)
-    picture = thumbnail(path, "image").picture
+    picture = thumbnail(Wanted(path, "image")).picture
     made = {i: Thumbnail(picture, "s" * 1000 if i < 10 else "") for i in range(100)}
     made[100] = Thumbnail()
     size = len(picture) + 12
     ample = fit(made, 200 * size)
     assert (len(ample.pictures), len(ample.sounds)) == (100, 10)
-    assert (ample.missing, ample.shrunk, ample.dropped, ample.silent) == (1, 0, 0, 0)
+    assert (ample.shrunk, ample.dropped, ample.silent) == (0, 0, 0)
     tight = fit(made, 90 * size)
     assert len(tight.pictures) == 100
     assert tight.pictures[0] == picture

@@ -16,6 +16,7 @@ import pytest
 from mmembed.evaluation import evaluate
 from mmembed.evaluation.ranking.metrics import METRICS
 from mmembed.evaluation.tables import number, signed, span
+from mmembed.output import markdown_text
 
 from ..conftest import EVIL
 from .pages import EVIL_GROUP, EVIL_LABEL, EVIL_WORDS, data_of, four_media, read_page, stored
@@ -143,9 +144,9 @@ def test_verdict_comes_first_then_bounds_faults_and_matrix(
 def test_markdown_says_the_verdict_and_the_fingerprint(report: Path, found: dict[str, Any]) -> None:
     text = (report / "report.md").read_text("utf-8")
     assert found["space"]["fingerprint"] in text
-    assert found["verdict"] in text
+    assert markdown_text(found["verdict"]) in text
     for name, words in {**found["protocol"], **found["metrics"]}.items():
-        assert f"- {name}: {words}" in text
+        assert f"- {name}: {markdown_text(words)}" in text
 
 
 def test_page_is_whole_and_loads_nothing(page: str) -> None:
@@ -159,6 +160,9 @@ def test_only_the_scripts_of_the_page_may_run(page: str) -> None:
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
     assert policy.group(1).startswith("default-src 'none'; script-src 'sha256-")
+    for closed in ("connect-src 'none'", "base-uri 'none'", "form-action 'none'"):
+        assert closed in policy.group(1)
+    assert "http" not in policy.group(1)
     for script in re.findall(r"<script>(.*?)</script>", page, re.DOTALL):
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy.group(1)
@@ -191,7 +195,7 @@ def test_missing_media_is_said_and_the_report_still_comes(dataset: Path, tmp_pat
     (tmp_path / "empty").mkdir()
     page = evaluate(dataset, report=tmp_path / "report", media=tmp_path / "empty").report
     assert page is not None
-    assert "27 files could not be shown" in page.read_text("utf-8")
+    assert "27 files not shown: not in what --media names." in page.read_text("utf-8")
     assert data_of(page.parent, "media")["pictures"] == {}
 
 

@@ -11,11 +11,11 @@
     const line = (row) => ({ color: colour(place(row.query)), dash: dashes[place(row.target) % dashes.length] });
     const faint = rows.map((row) => ({
       x: row.k, y: row.chance, mode: "lines", line: { ...line(row), width: 1 }, opacity: 0.4,
-      legendgroup: name(row), showlegend: false, hoverinfo: "skip", name: "chance " + name(row),
+      legendgroup: name(row), showlegend: false, hoverinfo: "skip", name: "chance " + plain(name(row)),
     }));
     const bold = rows.map((row) => ({
-      x: row.k, y: row.R, mode: "lines", line: { ...line(row), width: 2.25 }, name: name(row), legendgroup: name(row),
-      hovertemplate: name(row) + "<br>R@%{x}: %{y:.3f}<extra></extra>",
+      x: row.k, y: row.R, mode: "lines", line: { ...line(row), width: 2.25 }, name: plain(name(row)), legendgroup: name(row),
+      meta: plain(name(row)), hovertemplate: "%{meta}<br>R@%{x}: %{y:.3f}<extra></extra>",
     }));
     const last = Math.max(...rows.map((row) => row.k[row.k.length - 1]));
     const ticks = [1, 2, 5, 10, 20, 50, 100].filter((k) => k <= last);

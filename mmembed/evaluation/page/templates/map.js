@@ -1,6 +1,6 @@
 // The map of the vectors: colours, the point that is looked at, and walking by keys.
 (() => {
-  const { at, charts, colour, css, hollow, layout, onchange, plain } = page;
+  const { at, charts, colour, css, explored, hollow, layout, onchange, plain } = page;
   const symbols = ["circle", "diamond", "square", "triangle-up"];
   const most = 12;
   const points = charts.map.map((point) => ({ ...point, ...charts.items[point.i] }));
@@ -48,7 +48,7 @@
     Plotly.react("map", [...traces.reverse(), ring(where)], layout({
       xaxis: bare, yaxis: { ...bare, scaleanchor: "x" }, hovermode: "closest", margin: { l: 0, r: 0, t: 0, b: 0 },
       legend: { orientation: "h", y: -0.02, itemsizing: "constant", traceorder: "reversed" },
-    }), { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+    }), explored);
   };
 
   const look = (row, mark) => {

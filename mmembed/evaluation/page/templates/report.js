@@ -29,7 +29,10 @@ const page = (() => {
     margin: { l: 45, r: 10, t: 10, b: 40 }, ...extra,
   });
   const axis = (extra) => ({ gridcolor: css("--line"), linecolor: css("--line"), zeroline: false, ...extra });
-  const still = { responsive: true, displayModeBar: false };
+  // Nothing that sends a chart anywhere, whatever Plotly offers by default; buttons are named.
+  const offline = { responsive: true, displaylogo: false, plotlyServerURL: "", showSendToCloud: false, showEditInChartStudio: false, showLink: false };
+  const still = { ...offline, displayModeBar: false };
+  const explored = { ...offline, modeBarButtons: [["toImage"], ["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]] };
 
   const number = (value) => {
     if (value === null) return "–";
@@ -61,7 +64,7 @@ const page = (() => {
   };
   const options = (select, names) => {
     const before = select.value;
-    select.replaceChildren(...names.map((name) => element("option", name)));
+    select.replaceChildren(...names.map((name) => { const made = element("option", name); made.value = name; return made; }));
     if (names.includes(before)) select.value = before;
   };
   const onchange = (ids, draw) => {
@@ -69,7 +72,7 @@ const page = (() => {
     dark.addEventListener("change", draw);
   };
   const deepest = () => (dark.matches ? 0.45 : 0.62);
-  return { at, axis, charts, colour, css, deepest, element, hollow, layout, media, number, onchange, options, plain, still, tabulate };
+  return { at, axis, charts, colour, css, deepest, element, explored, hollow, layout, media, number, onchange, options, plain, still, tabulate };
 })();
 
 // Rows and matrices that are shown by the metric, and by the notion of relevance.

@@ -11,12 +11,14 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from mmembed.card import read_card
 from mmembed.encoders import ImageEncoder
 from mmembed.errors import ConfigError, MediaError, SpaceError
 from mmembed.space import Projection, Space, load_space
 from tests.conftest import tiny_encoders
+from tests.space_files import copied, write_signed
 
 
 @pytest.fixture
@@ -215,6 +217,52 @@ def test_space_of_another_version_or_mixed_up_is_refused(
     (folder / "space.json").write_text(json.dumps(card))
     with pytest.raises(SpaceError, match=message):
         load_space(folder)
+
+
+def filled_in_order(space: Space) -> Space:
+    for tensor in space.state_dict().values():
+        tensor.copy_(torch.arange(tensor.numel()).reshape(tensor.shape) % 17)
+    return space
+
+
+def test_fingerprint_is_that_of_earlier_versions() -> None:
+    space = Space(tiny_encoders("gru"), dim=16, hidden=8, dropout=0.25, name="pinned")
+    assert filled_in_order(space).fingerprint == "60df0ff125926ca78971959fe1f66602"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    "name", ["projections.image.layers.2.weight", "encoders.audio.backbone.bn1.running_var"]
+)
+def test_space_with_a_value_that_is_not_finite_is_neither_saved_nor_loaded(
+    tiny_space_folder: Path, tmp_path: Path, name: str, value: float
+) -> None:
+    folder = copied(tiny_space_folder, tmp_path / "space")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    space = load_space(folder)
+    space.state_dict()[name].view(-1)[-1] = value
+    for place in (folder, tmp_path / "new"):
+        says = rf"{place}: not saved, since {name} holds NaN or infinity. .*model.learning_rate"
+        with pytest.raises(SpaceError, match=says):
+            space.save(place)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert not (tmp_path / "new").exists()
+    weights = {key: tensor.contiguous() for key, tensor in space.state_dict().items()}
+    save_file(weights, folder / "model.safetensors")
+    write_signed(folder, json.loads((folder / "space.json").read_text()))
+    with pytest.raises(SpaceError, match=rf"model\.safetensors: {name} holds NaN or infinity"):
+        load_space(folder)
+
+
+def test_saving_follows_no_link_that_lies_in_the_folder(tiny_space: Space, tmp_path: Path) -> None:
+    folder, mine = tmp_path / "space", tmp_path / "mine.txt"
+    folder.mkdir()
+    mine.write_text("mine")
+    for name in ("model.safetensors", "space.json"):
+        (folder / name).symlink_to(mine)
+        (folder / f"{name}.partial").symlink_to(mine)
+    assert load_space(tiny_space.save(folder)).fingerprint == tiny_space.fingerprint
+    assert mine.read_text() == "mine"
 
 
 def test_space_without_weights_is_refused(tiny_space_folder: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ CLASSES: dict[str, type[Encoder] | type[Preprocess]] = {
 }
 NAMES: dict[type, str] = {kind: name for name, kind in CLASSES.items()}
 LARGEST_WHOLE = 1 << 20
-LARGEST_NUMBER = 1e18
+LARGEST_NUMBER = 1e9
 DEEPEST = 16
 MODEL_NAME = re.compile(r"[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_]{1,100})?")
 

@@ -136,8 +136,8 @@ def print_tables(evaluation: Evaluation) -> None:
     if not console.is_terminal:
         console = Console(width=110)
     found = evaluation.to_dict()
-    name, scored = Text(plain(found["space"]["name"]), "bold"), found["protocol"]["scored"]
-    console.print(Text.assemble("\n", name, "  ", plain(scored)))
+    space, scored = Text(plain(found["space"]["name"]), "bold"), found["protocol"]["scored"]
+    console.print(Text.assemble("\n", space, "  ", plain(scored)))
     for fault in found["faults"]:
         console.print(Text(plain(f"fault: {_fault(fault)}"), "yellow"))
     for title, header, rows in _narrow(found):

@@ -84,7 +84,7 @@ def _thumbnails(wanted: Mapping[int, Wanted]) -> dict[int, Thumbnail]:
     made: dict[int, Thumbnail] = {}
     if not wanted:
         return made
-    waiting = list(reversed(wanted.items()))
+    waiting = list(wanted.items())[::-1]
     workers = min(default_workers(), len(wanted))
     preload = [thumbnail.__module__]
     with GuardedPool[int, Wanted, Thumbnail](

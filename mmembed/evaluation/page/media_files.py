@@ -63,7 +63,7 @@ class MediaFiles:
         below = self._inside(self._root / path)
         if isinstance(below, Path) or self._source in (None, self._root):
             return below
-        before = self._inside(self._source / path)  # type: ignore[operator]
+        before = self._inside(self._source / path)
         return before if isinstance(before, Path) else below
 
     def said(self, reason: Reason, count: int) -> str:

@@ -208,7 +208,11 @@ for name in ("id", "path", "modality"):
     add(f"{name} as bytes", cast(name, pa.binary()), f"column {name} holds binary, not text")
     add(f"{name} not UTF-8", column(name, invalid), "can't be read .*UTF8")
     add(f"no {name}", table(lambda t, n=name: t.drop_columns([n])), "not an embedding dataset")
-    add(f"{name} twice", table(lambda t, n=name: t.append_column(n, t[n])), f"has {name} twice")
+    add(
+        f"{name} twice",
+        table(lambda t, n=name: t.append_column(n, t[n])),
+        f"has {name} twice among its columns",
+    )
 add("path as numbers", column("path", lambda v: pa.array(range(len(v)))), "column path holds int64")
 add(
     "path as lists", column("path", lambda v: pa.array([[p] for p in v.to_pylist()])), "column path"
@@ -265,6 +269,8 @@ add("a negative footer", raw(lambda b: b[:-8] + b"\xff\xff\xff\xff" + b[-4:]), "
 add("an encrypted footer", raw(lambda b: b[:-4] + b"PARE"), "not a Parquet file")
 add("text", raw(lambda b: b"id,path\n1,2\n"), "not a Parquet file")
 
+NOTE = "_compaction.json: not the note of a compaction"
+SELF = f"{NOTE} \\(part-00000.parquet would replace itself"
 PARTS = {"merged": PART, "replaced": ["part-1.parquet"]}
 for name, note in {
     "no JSON": "{",
@@ -283,9 +289,9 @@ for name, note in {
     "a long name": json.dumps(PARTS | {"replaced": [f"part-{'x' * 5000}.parquet"]}),
     "lines": json.dumps(PARTS | {"replaced": ["part-a\nb.parquet"]}),
 }.items():
-    add(f"a note of {name}", beside("_compaction.json", note), "_compaction.json: not the note of")
+    add(f"a note of {name}", beside("_compaction.json", note), SELF if name == "itself" else NOTE)
 add("a note that is no text", beside("_compaction.json", b"\xff"), "_compaction.json: its mmembed")
-add("a huge note", beside("_compaction.json", b" " * (17 << 20)), "_compaction.json: its mmembed")
+add("a huge note", beside("_compaction.json", b" " * (17 << 20)), "17,825,792 bytes are too many")
 add(
     "a note of a merged part that is not there",
     beside("_compaction.json", json.dumps({"merged": "part-2.parquet", "replaced": [PART]})),

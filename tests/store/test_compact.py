@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -154,3 +155,33 @@ def test_the_command_says_what_it_did_and_what_it_can_not_do(
         compact(tmp_path / "out")
     with pytest.raises(ConfigError, match="--part_rows 0: must be positive"):
         compact(tmp_path / "out", part_rows=0)
+
+
+def test_a_damaged_part_is_named_and_nothing_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parts(tmp_path, 3)
+    part = tmp_path / "part-01.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:4] + bytes(600) + whole[604:])
+    names = sorted(path.name for path in tmp_path.rglob("*.parquet"))
+    with pytest.raises(StoreError, match=r"part-01.parquet: can't be read \("):
+        compact(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("part-0*.parquet")) == names
+    part.write_bytes(whole)
+    groups = mmembed.store.compact.read_row_groups
+    fewer = {"part-02.parquet": 7}
+
+    def torn(path: Path) -> Iterator[pa.Table]:
+        yield from (group.slice(0, fewer.get(path.name)) for group in groups(path))
+
+    monkeypatch.setattr(mmembed.store.compact, "read_row_groups", torn)
+    with pytest.raises(StoreError, match="part-02.parquet: has 7 rows, but says 10"):
+        compact(tmp_path)
+    other = pa.schema([("id", pa.int8())])
+    torn_table = pa.table({"id": pa.array(["x"])})
+    with pytest.raises(StoreError, match=r"part-02.parquet: can't be merged \("):
+        mmembed.store.compact._as(other, torn_table, read_footer(tmp_path / "part-02.parquet"))
+    monkeypatch.undo()
+    assert len(EmbeddingTable.open(tmp_path)) == 30
+    assert sorted(path.name for path in tmp_path.rglob("part-0*.parquet")) == names

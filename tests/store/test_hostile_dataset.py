@@ -294,8 +294,6 @@ def test_vectors_without_a_row_are_not_written() -> None:
     columns |= {n: [1, 2] for n in ("segment_index", "start_s", "end_s", "size", "mtime_ns")}
     table = table_of(2)
     carried = table.select(["label"])
-    vectors = [[1.0, 0, 0, 0]] * 3
-
-    for given in (np.array(vectors), np.array(vectors[:1]), np.array(vectors[0])):
+    for shape in ((3, 4), (1, 4), (4,)):
         with pytest.raises(ValueError, match="do not go with columns of"):
-            rows_table(columns, given, carried, table.schema)
+            rows_table(columns, np.ones(shape), carried, table.schema)

@@ -16,8 +16,7 @@ from mmembed.errors import StoreError
 from mmembed.evaluation.faults.answerable import Asked, lint_qrels, lint_relevance
 from mmembed.evaluation.faults.captions import fold, has_word
 from mmembed.evaluation.faults.fault import Fault, counted
-from mmembed.evaluation.faults.lint import lint
-from mmembed.evaluation.faults.unusable_vectors import usable
+from mmembed.evaluation.faults.lint import lint, usable
 from mmembed.evaluation.items import Items
 from mmembed.store.table import EmbeddingTable
 

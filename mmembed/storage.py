@@ -8,15 +8,13 @@ written whole, is said elsewhere.
 from __future__ import annotations
 
 import functools
-import io
 import os
 import re
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from mmembed.errors import ConfigError, UnreachableError
@@ -24,10 +22,6 @@ from mmembed.output import plain, redacted, without_user
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib leaves one slash of two
 NATIVE = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
-WHOLE_BYTES = 8 << 20  # smaller files are fetched in one request
-BLOCK_BYTES = 1 << 20  # larger ones in ranges of this,
-BLOCKS = 16  # of which so many are kept
-READ_BYTES = 64 << 10
 
 
 class RemotePath:
@@ -255,72 +249,3 @@ def _filesystem(root: str) -> tuple[Any, str]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-class RemoteFile:
-    """A file at a URL that is read at several places, each part of it fetched once.
-
-    Attributes:
-        name: its URL.
-        size: in bytes.
-
-    Raises:
-        OSError: no such file, or it can't be read.
-    """
-
-    def __init__(self, where: RemotePath) -> None:
-        self.name = str(where)
-        self._file = where.open()
-        self.size: int = self._file.size()
-        self._block_bytes = BLOCK_BYTES if self.size > WHOLE_BYTES else max(1, self.size)
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def read_at(self, offset: int, count: int = -1) -> bytes:
-        """Return up to ``count`` bytes from ``offset`` on; all of them if it is negative."""
-        end = self.size if count < 0 else min(offset + count, self.size)
-        parts = []
-        while offset < end:
-            number, begin = divmod(offset, self._block_bytes)
-            parts.append(self._block(number)[begin : begin + end - offset])
-            offset += len(parts[-1])
-        return b"".join(parts)
-
-    def file(self) -> IO[bytes]:
-        """Return a file object, at the beginning."""
-        return io.BufferedReader(_Reader(self), READ_BYTES)
-
-    def _block(self, number: int) -> bytes:
-        if number not in self._blocks:
-            self._file.seek(number * self._block_bytes)
-            self._blocks[number] = self._file.read(self._block_bytes)
-            if len(self._blocks) > BLOCKS:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end(number)
-        return self._blocks[number]
-
-
-class _Reader(io.RawIOBase):
-    """One reader of a :class:`RemoteFile`; a seek before the beginning goes there."""
-
-    def __init__(self, source: RemoteFile) -> None:
-        self._source, self._place = source, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._source.size}
-        self._place = max(0, base[whence] + offset)
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def readinto(self, buffer: Any, /) -> int:
-        found = self._source.read_at(self._place, len(buffer))
-        buffer[: len(found)] = found
-        self._place += len(found)
-        return len(found)

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmembed.data import answer
 from mmembed.evaluation import evaluate
 from mmembed.evaluation.items import read_items
+from mmembed.evaluation.page import thumbnails
 from mmembed.evaluation.page.media_cards import media_cards
 from mmembed.evaluation.page.media_files import MediaFiles
 from mmembed.evaluation.page.thumbnails import Wanted, thumbnail
@@ -196,6 +198,11 @@ def test_a_file_that_crashes_its_decoder_costs_its_picture_only(
     made, sentences = media_cards(items, [], [0, 1, 2], Files(str(media)))
     assert [bool(made[i].picture) for i in made] == [True, False, True]
     assert sentences == ["1 file not shown: can't be read or decoded."]
+
+
+def test_a_page_shows_no_larger_files_than_embed_takes() -> None:
+    assert thumbnails.MAX_PIXELS == answer.MAX_PIXELS
+    assert thumbnails.MAX_SECONDS == answer.MAX_SECONDS
 
 
 def test_pictures_of_more_pixels_than_embed_takes_are_not_shown(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from mmembed.evaluation.directions import Direction, score_directions
 from mmembed.evaluation.faults.answerable import Asked, lint_qrels, lint_relevance
 from mmembed.evaluation.faults.fault import Fault
 from mmembed.evaluation.faults.lint import lint
-from mmembed.evaluation.faults.unusable_vectors import lint_vectors, usable
 from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.gate import missed, read_bounds
 from mmembed.evaluation.geometry import (
@@ -31,6 +30,7 @@ from mmembed.evaluation.geometry import (
 )
 from mmembed.evaluation.items import Items, Notion, Pool, choose_split, read_items
 from mmembed.evaluation.qrels import Qrels, read_qrels
+from mmembed.evaluation.unusable_vectors import lint_vectors, usable
 from mmembed.storage import is_url, place, shown
 from mmembed.store.schema import Provenance
 from mmembed.store.table import StoredRows, check_same_space

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from mmembed.errors import ConfigError
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.ranking.relevance import Judged, Spans
+from mmembed.store.dataset_files import one_line
 
 NAMES = {
     "query": ("query", "query_id", "query-id", "qid"),
@@ -95,8 +96,8 @@ def read_qrels(path: str | Path) -> Qrels:
             table = pacsv.read_csv(path, parse_options=parsing)
         else:
             table = _trec(path)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--qrels {path}: can't be read: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ConfigError(f"--qrels {path}: can't be read: {one_line(error)}") from None
     return _judgements(path, table)
 
 
@@ -120,6 +121,8 @@ def _judgements(path: Path, table: pa.Table) -> Qrels:
         given = next((each for each in NAMES[name] if each in table.column_names), None)
         if given is None:
             return None
+        if table.column_names.count(given) > 1:
+            raise ConfigError(f"--qrels {path}: has two columns {given}")
         try:
             return table[given].cast(kind).to_numpy()
         except (pa.ArrowException, ValueError):
@@ -133,7 +136,7 @@ def _judgements(path: Path, table: pa.Table) -> Qrels:
         )
     grade = column("grade", pa.float64())
     grades = np.ones(len(query)) if grade is None else grade
-    broken = pa.array(query).null_count + pa.array(target).null_count + np.isnan(grades).sum()
+    broken = pa.array(query).null_count + pa.array(target).null_count + (~np.isfinite(grades)).sum()
     if broken:
         raise ConfigError(f"--qrels {path}: {broken} judgements lack a query, target or grade")
     nowhere = np.full(len(query), np.nan)

@@ -6,6 +6,7 @@ whole numbers as floats, vectors as lists of doubles.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 import pyarrow as pa
@@ -74,6 +75,17 @@ def check_columns(
             raise StoreError(f"{part}: column {name} holds {one_line(column.type)}, not {words}")
         if column.null_count and name in NEVER_NULL and name not in nullable:
             raise StoreError(f"{part}: column {name} has no value in {column.null_count:,} rows")
+
+
+def check_names(names: Collection[str], part: str) -> None:
+    """Refuse a file with two columns of one name.
+
+    Raises:
+        StoreError: there are.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise StoreError(f"{part}: has {one_line(twice[0])} twice among its columns")
 
 
 def with_plain_types(table: pa.Table, part: str) -> pa.Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
 from mmembed.storage import Place, RemotePath
-from mmembed.store.column_types import check_columns, vector_length
+from mmembed.store.column_types import check_columns, check_names, vector_length
 from mmembed.store.dataset_files import errors_folder, has_file, one_line
 from mmembed.store.schema import Provenance
 
@@ -84,6 +83,7 @@ def read_part(
             if attempt == 1 or not isinstance(part, RemotePath):
                 raise StoreError(f"{part}: can't be read ({one_line(error)})") from None
             time.sleep(PAUSE_SECONDS)
+    check_names(table.column_names, str(part))
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
             column.validate(full=True)
@@ -158,9 +158,7 @@ def read_footer(part: Place) -> Footer:
         ) from None
     if b"mmembed" not in said or any(name not in names for name in NEEDED):
         raise StoreError(f"{part}: not an embedding dataset of mmembed (it has {names})")
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise StoreError(f"{part}: has {one_line(twice[0])} twice among its columns")
+    check_names(names, str(part))
     provenance = Provenance.from_json(said[b"mmembed"], str(part))
     kind = schema.field("embedding").type
     length = vector_length(kind)

@@ -63,7 +63,7 @@ class StoredRows:
             StoreError: a part can't be read, or was written again meanwhile.
         """
         for part, count in zip(self._parts, self._counts, strict=True):
-            column = _read(part, ["embedding"])["embedding"]
+            column = _read(part, ["embedding"], needed=["embedding"])["embedding"]
             if len(column) != count:
                 raise StoreError(f"{part}: {WRITTEN_AGAIN}")
             yield read_vectors(column, self.provenance.dim)
@@ -211,8 +211,13 @@ def _named(provenance: Provenance) -> str:
     return one_line(f"{provenance.space} ({provenance.fingerprint[:8]})")
 
 
-def _read(part: Place, columns: list[str] | None, leave_out: Collection[str] = ()) -> pa.Table:
+def _read(
+    part: Place,
+    columns: list[str] | None,
+    leave_out: Collection[str] = (),
+    needed: Collection[str] = (),
+) -> pa.Table:
     try:
-        return read_part(part, columns, leave_out)
+        return read_part(part, columns, leave_out, needed)
     except FileNotFoundError:
         raise StoreError(f"{part}: can't be read: it is gone") from None

@@ -206,6 +206,8 @@ def errors_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
 def _vector_array(vectors: np.ndarray, kind: pa.DataType) -> pa.Array:
     flat = pa.array(np.ascontiguousarray(vectors, kind.value_type.to_pandas_dtype()).ravel())
     if pa.types.is_fixed_size_list(kind):
+        if vectors.shape[1] != kind.list_size:
+            raise ValueError(f"vectors {vectors.shape} are not of {kind.list_size} numbers")
         return pa.FixedSizeListArray.from_arrays(flat, type=kind)
     rows, dim = vectors.shape
     offsets = pa.array(np.arange(0, rows * dim + 1, dim, dtype=np.int32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,3 +59,15 @@ def test_each_vector_is_a_row_with_what_its_file_and_piece_say(results: list) ->
     ordered = sorted(expected, key=lambda row: (row["path"], row["segment_index"] or 0))
     assert found.to_pylist() == ordered
     assert len(chunk.errors()) == results.count(None)
+
+
+def test_a_vector_of_another_length_moves_no_other() -> None:
+    """It is refused: joined end to end, later rows would get the numbers of earlier ones."""
+    files = [File(f"{i}.png", "", size=i, mtime_ns=i) for i in range(3)]
+    for lengths, words in (((2, 1, 3), "must have the same shape"), ((3, 3, 3), "of 2 numbers")):
+        chunk = Chunk(files, LISTING.carried([None] * 3))
+        for number, length in enumerate(lengths):
+            vectors = {0: np.ones(length, np.float32)}
+            chunk.results[number] = FileRows({0: ("image", None)}, vectors)
+        with pytest.raises(ValueError, match=words):
+            chunk.rows(SCHEMA, 2)

@@ -13,10 +13,10 @@ import pytest
 from mmembed.cli import main
 from mmembed.errors import StoreError
 from mmembed.evaluation import evaluate
-from mmembed.evaluation.faults.unusable_vectors import usable
 from mmembed.evaluation.findings import Evaluation
 from mmembed.evaluation.items import NOTIONS, Items, Pool, read_items
 from mmembed.evaluation.unusable_rows import KINDS, UnusableRows, kinds_of
+from mmembed.evaluation.unusable_vectors import usable
 from mmembed.store.table import EmbeddingTable, StoredRows
 
 from .conftest import dataset, digits

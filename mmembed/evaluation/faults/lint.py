@@ -13,9 +13,9 @@ from mmembed.evaluation.faults.duplicates import (
     row_codes_of,
 )
 from mmembed.evaluation.faults.fault import EXAMPLES, Fault, Kind, counted
-from mmembed.evaluation.faults.unusable_vectors import in_words, lint_vectors, usable
 from mmembed.evaluation.geometry import effective_rank, even_sample
 from mmembed.evaluation.items import Items, Notion
+from mmembed.evaluation.unusable_vectors import in_words, lint_vectors, usable
 
 FLAT = 1.5  # effective rank below which vectors have one direction and nothing else
 CONE = 0.99  # mean cosine above which vectors hardly differ, whatever their rank

@@ -129,6 +129,9 @@ MISTAKES = [
     ("e.csv", "query,target,grade\na,b,0\n", "nothing in it is relevant (no grade above 0)"),
     ("f.txt", "a 0 b 1\na 0 my file.wav 1\n", "line 2 has 5 words, not the 4 of TREC"),
     ("g.parquet", "nonsense", "can't be read: "),
+    ("h.csv", "query,target,target\na,b,c\n", "has two columns target"),
+    ("i.csv", "query,target,grade\na,b,inf\n", "1 judgements lack a query, target or grade"),
+    ("j.txt", "a 0 \ud800 1\n", "can't be read: "),
 ]
 
 
@@ -137,7 +140,7 @@ def test_wrong_judgements_are_said_in_one_line(
     tmp_path: Path, name: str, text: str | None, said: str
 ) -> None:
     if text is not None:
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, "utf-8", "surrogatepass")
     with pytest.raises(ConfigError) as error:
         read_qrels(tmp_path / name)
     assert str(error.value).startswith(f"--qrels {tmp_path / name}: ")

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmembed.evaluation.faults.unusable_vectors import in_words, lint_vectors, usable
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.unusable_rows import NOT_FINITE, ZERO, UnusableRows
+from mmembed.evaluation.unusable_vectors import in_words, lint_vectors, usable
 from mmembed.store.vectors import MISSING, OTHER_LENGTH
 
-from .linted import changed, make_items, unit
+from .faults.linted import changed, make_items, unit
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmembed.data.preprocess import AudioPreprocess
 from mmembed.encoders.backbone import timm_model
 from mmembed.encoders.base import Encoder
+from mmembed.encoders.model_arguments import checked_model_arguments
 from mmembed.encoders.pooling import POOLING
 from mmembed.errors import ConfigError
 
@@ -71,6 +72,7 @@ class AudioEncoder(Encoder):
         band_masking: float = 0.0,
     ) -> None:
         super().__init__()
+        checked_model_arguments(model_args or {}, "AudioEncoder: model_args")
         self.preprocess = preprocess or AudioPreprocess()
         rate = self.preprocess.sample_rate
         window = round(window_seconds * rate)

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmembed.data.preprocess import RESAMPLING, ImagePreprocess
 from mmembed.encoders.backbone import output_width, timm_model
 from mmembed.encoders.base import Encoder, normalise
+from mmembed.encoders.model_arguments import checked_model_arguments
 from mmembed.errors import ConfigError
 
 
@@ -44,6 +45,7 @@ class ImageEncoder(Encoder):
     ) -> None:
         super().__init__()
         arguments = dict(model_args or {})
+        checked_model_arguments(arguments, "ImageEncoder: model_args")
         if preprocess is not None and "img_size" not in arguments and "vit" in model:
             arguments["img_size"] = preprocess.size
         self.backbone = timm_model(model, pretrained, arguments, channels=3)

@@ -46,10 +46,11 @@ def lasting_model_arguments(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked_model_arguments(given: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the arguments of a timm model that a description gives, if they can do no harm.
+    """Return the arguments of a timm model that a saved space may have: they can do no harm.
 
-    These are numbers up to 65,536, true, false, null and lists of them, and names in the
-    arguments of :data:`CHOICES`. Arguments that say where weights came from are ignored.
+    Encoders hold a config's to the same, so that what is trained can be loaded. These are numbers
+    up to 65,536, true, false, null and lists of them, and names in the arguments of
+    :data:`CHOICES`. Arguments that say where weights came from are ignored.
 
     Raises:
         SpaceError: another value, or an argument that is none of the model's shape.
@@ -67,7 +68,7 @@ def _is_of_first_weights(name: str) -> bool:
 
 
 def _check(name: str, value: Any, where: str, depth: int) -> None:
-    if isinstance(value, list) and len(value) <= LONGEST and depth < DEEPEST:
+    if isinstance(value, (list, tuple)) and len(value) <= LONGEST and depth < DEEPEST:
         for each in value:
             _check(name, each, where, depth + 1)
         return

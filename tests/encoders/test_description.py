@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from mmembed.card import read_card
 from mmembed.cli import main
 from mmembed.data.preprocess import ImagePreprocess
-from mmembed.encoders import ImageEncoder
+from mmembed.encoders import AudioEncoder, ImageEncoder
 from mmembed.encoders.description import CLASSES, NAMES, build, describe, is_own
 from mmembed.errors import ConfigError, SpaceError
 from mmembed.space import Space, load_space
@@ -194,3 +194,13 @@ def test_checkpoint_that_would_run_code_is_not_unpickled(tmp_path: Path) -> None
 def test_input_of_a_model_keeps_its_channels() -> None:
     with pytest.raises(ConfigError, match="model_args.in_chans 1, but its input has 3 channels"):
         ImageEncoder("test_vit", model_args={"in_chans": 1})
+
+
+def test_arguments_that_could_not_be_loaded_again_are_refused_before_training() -> None:
+    ImageEncoder("test_vit", model_args={"norm_layer": "rmsnorm", "img_size": (160, 160)})
+    for arguments in ({"block_fn": {"a": 1}}, {"features_only": True}, {"qk_norm": "yes"}):
+        for kind in (ImageEncoder, AudioEncoder):
+            with pytest.raises(
+                SpaceError, match=r"Encoder: model_args.* is not taken from a space"
+            ):
+                kind("test_vit", model_args=arguments)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from mmembed.embedding.listing import Listing
 from mmembed.embedding.narrowing import Shard, checksum
-from mmembed.embedding.source_file import File, file_key, reason
+from mmembed.embedding.source_file import LINK_TO_NOTHING, File, file_key, reason
 from mmembed.errors import StoreError
 from mmembed.storage import Place, RemotePath
 
@@ -56,6 +56,7 @@ class Catalog:
         self.owns: Callable[[str], bool] | None = None if shard is None else shard.owns
         self.total = self.readable = 0
         self.unseen: set[str] = set()
+        self._shut: set[str] = set()  # nothing below these can be seen
         self._rows: dict[int, int | None] = {}
         self._times: dict[int, int | None] = {}
         self._spool = _Spool(listing.root)
@@ -93,11 +94,16 @@ class Catalog:
         rows = zip(paths, kinds, sizes, states, strict=True)
         return np.array([file_key(*row) for row in rows], np.uint64)
 
+    @property
+    def shuts_any(self) -> bool:
+        """Whether :meth:`hides` can hold of any path."""
+        return bool(self._shut)
+
     def hides(self, path: str) -> bool:
-        """Return whether ``path`` lies below a folder that could not be seen."""
-        if self.unseen:
+        """Return whether ``path`` lies below what could not be seen, or below a link to nothing."""
+        if self._shut:
             while path := path.rpartition("/")[0]:
-                if path in self.unseen:
+                if path in self._shut:
                     return True
         return False
 
@@ -120,6 +126,8 @@ class Catalog:
             self.readable += not file.problem
             if file.unseen:
                 self.unseen.add(file.path)
+            if file.unseen or file.problem == LINK_TO_NOTHING:
+                self._shut.add(file.path)
             if not owned:
                 continue
             key = file.key

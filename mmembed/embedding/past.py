@@ -170,7 +170,7 @@ class _Files:
         if files.owns is not None:
             self.mine = np.fromiter(map(files.owns, paths), bool, len(table))
         self.hidden = self.kept = self.keys[:0]
-        if files.unseen:
+        if files.shuts_any:
             hidden = np.fromiter(map(files.hides, paths), bool, len(table)) & self.mine
             self.hidden = np.setdiff1d(self.keys[hidden], files.keys)
             known = np.array([size is not None for size in columns[2]], bool)

@@ -131,12 +131,10 @@ class EmbedSummary:
         return "\n".join([*lines, "dry run: nothing was written"])
 
     def _unseen(self, verb: str) -> list[str]:
-        if not self.unseen:
-            return []
-        return [
-            f"{self.unseen:,} files or folders can't be seen now: rows and errors of "
-            f"{self.unseen_kept:,} files {verb} kept as they were"
-        ]
+        kept = f"rows and errors of {self.unseen_kept:,} files {verb} kept as they were"
+        if self.unseen:
+            return [f"{self.unseen:,} files or folders can't be seen now: {kept}"]
+        return [f"links to folders lead nowhere now: {kept}"] if self.unseen_kept else []
 
 
 class ProgressDisplay:

@@ -16,6 +16,7 @@ from mmembed.storage import RemotePath
 
 KEY_BITS = (1 << 64) - 1
 NOT_THERE = "no such file"
+LINK_TO_NOTHING = "is a link to nothing"
 LIKE_ESCAPES = re.compile(r"\\(?=x(?:[89a-f][0-9a-f]|5c))")  # what printable() might have written
 
 
@@ -82,7 +83,7 @@ def status(path: str, location: str, modality: str | None = None, row: int | Non
     try:
         info = os.stat(location)
     except (FileNotFoundError, NotADirectoryError):
-        problem = "is a link to nothing" if os.path.islink(location) else NOT_THERE
+        problem = LINK_TO_NOTHING if os.path.islink(location) else NOT_THERE
         return File(path, location, modality, row=row, problem=problem)
     except OSError as error:
         return unseen_file(path, location, error, modality, row)

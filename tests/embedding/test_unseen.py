@@ -172,6 +172,26 @@ def test_labels_of_a_file_that_can_not_be_seen_follow_the_manifest(
     assert {path: row["embedding"] for path, row in runs.rows().items()} == vectors
 
 
+def test_rows_below_a_link_stay_while_it_leads_nowhere(
+    runs: Runs, media: Path, tmp_path: Path
+) -> None:
+    drive = tmp_path / "drive"
+    (media / "b").rename(drive)
+    (media / "b").symlink_to(drive)
+    runs()
+    before = runs.rows()
+    drive.rename(tmp_path / "away")
+    away = runs()
+    assert (away.failed, away.removed, away.unseen, away.unseen_kept) == (1, 0, 0, 7)
+    assert "links to folders lead nowhere now: rows and errors of 7 files are kept" in str(away)
+    assert runs.rows() == before
+    assert runs.errors()["b"] == "is a link to nothing"
+    (tmp_path / "away").rename(drive)
+    back = runs()
+    assert (back.embedded, back.removed, back.kept, back.unseen_kept) == (0, 1, 14, 0)
+    assert runs.rows() == before
+
+
 @pytest.mark.parametrize("shard", [None, "1/2"])
 def test_a_source_of_which_nothing_is_there_loses_no_rows(
     media: Path, tiny_space_folder: Path, tmp_path: Path, shard: str | None

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from mmembed.errors import ConfigError, SpaceError, brief, one_line
+from mmembed.errors import ConfigError, SpaceError
 from mmembed.modality import MODALITIES
+from mmembed.output import brief, one_line
 
 FORMAT = 1
 CARD = "space.json"

@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from typing import Any, Literal
 
 from mmembed.output import plain, redacted
@@ -116,18 +115,3 @@ class VerdictError(MmembedError):
     def __init__(self, message: str, summary: object = "") -> None:
         super().__init__(message)
         self.summary = summary
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's text as one line of printable characters; its class if it has no text."""
-    text = "".join(c if c.isprintable() else " " for c in str(error))
-    return " ".join(text.split())[:300] or type(error).__name__
-
-
-def brief(value: object) -> str:
-    """Return a value out of somebody's file as short text in one line, whatever it is."""
-    return _BRIEF.repr(value)
-
-
-_BRIEF = reprlib.Repr()
-_BRIEF.maxstring = _BRIEF.maxother = 80

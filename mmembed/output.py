@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import reprlib
 import sys
 from typing import IO
 
@@ -15,6 +16,7 @@ from typing import IO
 CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+LONGEST_LINE = 300
 NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 URL_START = r"\b([A-Za-z][A-Za-z0-9+.-]{1,30}:/{1,2})"
 PORT = r"(?:\d{2,5})?(?:[/?#\s,;.)\]'\"]|$)"
@@ -81,3 +83,23 @@ def show_unencodable() -> None:
 def markdown_text(text: object) -> str:
     """Return text as Markdown that says just that: no link, picture, markup or end of a cell."""
     return MARKDOWN.sub(r"\\\g<0>", plain(text))
+
+
+def one_line(text: object) -> str:
+    """Return a text, such as a library's error, as one line; its type's name if it is empty."""
+    words = " ".join(str(text).split())
+    return plain(words)[:LONGEST_LINE] or type(text).__name__
+
+
+def reason(error: Exception) -> str:
+    """Return why something failed, in one line: what the system says, else the error's text."""
+    return one_line(getattr(error, "strerror", None) or error)
+
+
+def brief(value: object) -> str:
+    """Return a value out of somebody's file as short text in one line, whatever it is."""
+    return plain(_BRIEF.repr(value))
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80

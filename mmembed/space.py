@@ -38,8 +38,9 @@ from mmembed.encoders.weights import (
     save_weights,
     shapes_of,
 )
-from mmembed.errors import ConfigError, MmembedError, SpaceError, one_line
+from mmembed.errors import ConfigError, MmembedError, SpaceError
 from mmembed.modality import MODALITIES
+from mmembed.output import one_line
 from mmembed.store.writer import write_whole
 
 FINITE_ADVICE = "Train with a lower model.learning_rate, or in fp32 (trainer.precision: 32-true)."

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mmembed.errors import ConfigError, UnreachableError
-from mmembed.output import plain, redacted, without_user
+from mmembed.output import one_line, plain, redacted, without_user
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib leaves one slash of two
 NATIVE = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
@@ -131,7 +131,7 @@ class RemotePath:
         except FileNotFoundError:
             raise
         except Exception as error:  # fsspec's back ends raise what they like
-            raise UnreachableError(f"{self}: can't be reached: {_first_line(error)}") from None
+            raise UnreachableError(f"{self}: can't be reached: {one_line(error)}") from None
 
     def entries(self) -> list[Any]:
         """Return a ``pyarrow.fs.FileInfo`` for each file and folder in it, by name.
@@ -244,8 +244,4 @@ def _filesystem(root: str) -> tuple[Any, str]:
         filesystem, path = fsspec.core.url_to_fs(root)
         return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), path.strip("/")
     except Exception as error:  # fsspec's back ends raise what they like
-        raise ConfigError(f"{shown(root)}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{shown(root)}: {one_line(error)}") from None

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from mmembed.errors import ManifestError
 from mmembed.modality import MODALITIES, modality_of_suffix
+from mmembed.output import reason
 from mmembed.storage import Place, RemotePath, place
 
 MEDIA = ("image", "audio", "video")
@@ -106,7 +107,7 @@ def read_manifest(path: str | Place) -> pa.Table:
         with path.open() if isinstance(path, RemotePath) else path.open("rb") as file:
             table = reader(file)
     except (pa.ArrowException, OSError) as error:
-        raise ManifestError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
+        raise ManifestError(f"{path}: can't be read: {reason(error)}") from None
     _check_columns(table.column_names, path)
     table = _complete(table, path)
     _check_rows(table, path)

@@ -18,8 +18,8 @@ import pyarrow as pa
 from mmembed.embedding.listing import Listing, ManifestListing
 from mmembed.embedding.narrowing import Shard
 from mmembed.embedding.past import read_without_vectors
-from mmembed.embedding.source_file import reason
 from mmembed.errors import StoreError
+from mmembed.output import reason
 from mmembed.storage import Place, RemotePath
 from mmembed.store.dataset_files import CARD, part_files
 from mmembed.store.lock import locked

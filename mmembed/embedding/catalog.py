@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from mmembed.embedding.listing import Listing
 from mmembed.embedding.narrowing import Shard, checksum
-from mmembed.embedding.source_file import LINK_TO_NOTHING, File, file_key, reason
+from mmembed.embedding.source_file import LINK_TO_NOTHING, File, file_key
 from mmembed.errors import StoreError
+from mmembed.output import reason
 from mmembed.storage import Place, RemotePath
 
 BLOCK_FILES = 4096

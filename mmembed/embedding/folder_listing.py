@@ -19,12 +19,12 @@ from mmembed.embedding.source_file import (
     NOT_THERE,
     File,
     printable,
-    reason,
     remote_status,
     status,
     unseen_file,
 )
 from mmembed.errors import ManifestError
+from mmembed.output import reason
 from mmembed.storage import Place, RemotePath
 
 Location = TypeVar("Location", str, RemotePath)

@@ -14,9 +14,10 @@ from typing import Protocol
 import pyarrow as pa
 
 from mmembed.embedding.folder_listing import FolderListing, RemoteListing
-from mmembed.embedding.source_file import File, reason, remote_status, status, unseen_file
+from mmembed.embedding.source_file import File, remote_status, status, unseen_file
 from mmembed.errors import ManifestError
 from mmembed.modality import MODALITIES, Modality
+from mmembed.output import reason
 from mmembed.storage import Place, RemotePath
 
 MEDIA: tuple[Modality, ...] = tuple(m for m in MODALITIES if m != "text")

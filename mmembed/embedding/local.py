@@ -13,6 +13,7 @@ from mmembed.data.preprocess import AudioPreprocess, Preprocess, VideoPreprocess
 from mmembed.embedding.engine import LocalEngine
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError
+from mmembed.output import one_line
 from mmembed.space import Space, load_space
 
 
@@ -49,7 +50,7 @@ def usable_device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"--device {name}: {one_line(error)}") from None
     return name
 
 

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 
 from mmembed.embedding.catalog import Catalog
 from mmembed.errors import StoreError
+from mmembed.output import one_line
 from mmembed.storage import Place
-from mmembed.store.dataset_files import one_line, part_files
+from mmembed.store.dataset_files import part_files
 from mmembed.store.part_file import read_part, read_part_errors
 from mmembed.store.schema import ERROR_SCHEMA, RESERVED, ROW_FIELDS
 from mmembed.store.writer import remove_part, write_part

@@ -24,6 +24,7 @@ from mmembed.embedding.commit import Committed
 from mmembed.embedding.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError, MissingExtraError, MmembedError
+from mmembed.output import one_line
 from mmembed.storage import Place
 from mmembed.store.writer import read_card_text
 
@@ -212,7 +213,7 @@ class _Crew:
             self._lost[what] += 1
             if self._lost[what] < ATTEMPTS:
                 return LOST
-            reason = str(error).strip().splitlines()[0]
+            reason = one_line(error)
             raise ConfigError(
                 f"--engine ray: {ATTEMPTS} workers ended over {what} ({reason}). If memory ran "
                 "out, fewer --actors, --workers or a smaller --batch_size take less. What is "
@@ -241,7 +242,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = one_line(error)
         raise ConfigError(f"--ray_address {address or 'none'}: {reason}") from None
     try:
         yield

@@ -12,6 +12,7 @@ import re
 import stat
 from typing import Any, NamedTuple
 
+from mmembed.output import reason
 from mmembed.storage import RemotePath
 
 KEY_BITS = (1 << 64) - 1
@@ -118,12 +119,6 @@ def printable(path: str) -> str:
     if path.isascii():
         return path
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def reason(error: Exception) -> str:
-    """Return why something could not be listed or read, in one line."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).splitlines()[0]
 
 
 def unseen_file(

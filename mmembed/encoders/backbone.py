@@ -11,7 +11,8 @@ import torch
 from timm.models import load_checkpoint
 from torch import nn
 
-from mmembed.errors import ConfigError, one_line
+from mmembed.errors import ConfigError
+from mmembed.output import one_line
 
 
 def timm_model(name: str, pretrained: bool, arguments: dict[str, Any], channels: int) -> nn.Module:

@@ -23,7 +23,8 @@ from mmembed.encoders.base import Encoder
 from mmembed.encoders.image import ImageEncoder
 from mmembed.encoders.model_arguments import checked_model_arguments, lasting_model_arguments
 from mmembed.encoders.video import VideoEncoder
-from mmembed.errors import SpaceError, brief, one_line
+from mmembed.errors import SpaceError
+from mmembed.output import brief, one_line
 
 CLASSES: dict[str, type[Encoder] | type[Preprocess]] = {
     "mmembed.encoders.image.ImageEncoder": ImageEncoder,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mmembed.errors import SpaceError, brief
+from mmembed.errors import SpaceError
+from mmembed.output import brief
 
 # Arguments of timm's models that name a layer or a mode
 # fmt: off

@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mmembed.errors import SpaceError, brief, one_line
+from mmembed.errors import SpaceError
+from mmembed.output import brief, one_line
 
 
 def first_not_finite(weights: Mapping[str, Tensor]) -> str | None:

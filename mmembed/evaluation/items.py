@@ -19,8 +19,8 @@ from mmembed.evaluation.ranking.scoring import Bags, Ranked
 from mmembed.evaluation.unusable_rows import UnusableRows, kinds_of, usable_of_each
 from mmembed.evaluation.vectors import members, unit, unit_and_lengths
 from mmembed.modality import MODALITIES
+from mmembed.output import one_line
 from mmembed.store.column_types import is_word
-from mmembed.store.dataset_files import one_line
 from mmembed.store.table import EmbeddingTable, StoredRows
 
 Notion = Literal["label", "group", "stem"]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from mmembed.errors import ConfigError
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.ranking.relevance import Judged, Spans
-from mmembed.store.dataset_files import one_line
+from mmembed.output import one_line
 
 NAMES = {
     "query": ("query", "query_id", "query-id", "qid"),

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import ConfigError, StoreError
+from mmembed.output import one_line
 from mmembed.storage import Place, place
 from mmembed.store.column_types import joined
-from mmembed.store.dataset_files import ERRORS, one_line, part_files
+from mmembed.store.dataset_files import ERRORS, part_files
 from mmembed.store.lock import locked
 from mmembed.store.part_file import Footer, read_footer, read_part_errors, read_row_groups
 from mmembed.store.table import check_same_space

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mmembed.errors import StoreError
+from mmembed.output import one_line, reason
 from mmembed.storage import Place, RemotePath, place
 
 CARD = "_mmembed.json"
@@ -32,12 +33,6 @@ KINDS = (
     (stat.S_ISFIFO, "pipe"),
     (stat.S_ISREG, "file"),
 )
-
-
-def one_line(text: object) -> str:
-    """Return the first line of a text, such as a library's error, without control characters."""
-    lines = str(text).splitlines() or [type(text).__name__]
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in lines[0])
 
 
 def is_part_name(name: object) -> bool:
@@ -91,7 +86,7 @@ def names_in(folder: Place) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{folder}: can't be listed: {_reason(error)}") from None
+        raise StoreError(f"{folder}: can't be listed: {reason(error)}") from None
 
 
 def part_names(folder: Place) -> list[str]:
@@ -122,7 +117,7 @@ def part_files(path: str | Place) -> list[Place]:
             return [path]
         is_dir = path.is_dir()
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: can't be reached: {_reason(error)}") from None
+        raise StoreError(f"{path}: can't be reached: {reason(error)}") from None
     if not is_dir:
         raise StoreError(f"{path}: no such file or folder")
     replaced = replaced_parts(path)
@@ -177,8 +172,8 @@ def read_small_text(path: Place) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = _reason(error)
-        raise StoreError(f"{path}: its mmembed metadata can't be read ({reason})") from None
+        why = reason(error)
+        raise StoreError(f"{path}: its mmembed metadata can't be read ({why})") from None
 
 
 def remove_files(folder: Place, names: Collection[str]) -> None:
@@ -193,7 +188,7 @@ def remove_files(folder: Place, names: Collection[str]) -> None:
         try:
             (folder / name).unlink(missing_ok=True)
         except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{folder / name}: can't be removed: {_reason(error)}") from None
+            raise StoreError(f"{folder / name}: can't be removed: {reason(error)}") from None
 
 
 def _is(path: Path, wanted: str) -> bool:
@@ -202,7 +197,7 @@ def _is(path: Path, wanted: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: can't be read: {_reason(error)}") from None
+        raise StoreError(f"{path}: can't be read: {reason(error)}") from None
     kind = next((name for test, name in KINDS if test(mode)), "device")
     if kind != wanted:
         real = "regular file" if wanted == "file" else "folder"
@@ -211,7 +206,3 @@ def _is(path: Path, wanted: str) -> bool:
             "it"
         )
     return True
-
-
-def _reason(error: Exception) -> str:
-    return one_line(getattr(error, "strerror", None) or error)

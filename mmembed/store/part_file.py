@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
+from mmembed.output import one_line
 from mmembed.storage import Place, RemotePath
 from mmembed.store.column_types import check_columns, check_names, vector_length
-from mmembed.store.dataset_files import errors_folder, has_file, one_line
+from mmembed.store.dataset_files import errors_folder, has_file
 from mmembed.store.schema import Provenance
 
 NEEDED = ("id", "path", "modality", "embedding")

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
+from mmembed.output import one_line
 from mmembed.storage import Place, RemotePath
 from mmembed.store.dataset_files import (
     CARD,
@@ -29,7 +30,6 @@ from mmembed.store.dataset_files import (
     has_file,
     is_part_name,
     names_in,
-    one_line,
     part_names,
     read_small_text,
     remove_files,

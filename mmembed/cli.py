@@ -8,11 +8,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from mmembed import __version__
-from mmembed.errors import ConfigError, MmembedError
+from mmembed.errors import ConfigError, MmembedError, Terminated
 from mmembed.output import say, show_unencodable
 
 JOBS: dict[str, tuple[str, str, str]] = {
@@ -30,7 +33,7 @@ JOBS: dict[str, tuple[str, str, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one job and return its exit code: 0, 1 if what came of it is not what was asked for.
 
-    A user's mistake is 2, Ctrl-C 130.
+    A user's mistake is 2, Ctrl-C 130, SIGTERM 143.
 
     Args:
         arguments: words of the command line, without ``mmembed``; None takes the process's own.
@@ -46,7 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"mmembed {__version__}")
         return 0
     try:
-        return _job(words[0])(words)
+        with terminated_by_signal():
+            return _job(words[0])(words)
+    except Terminated as stop:
+        say(f"mmembed: stopped by SIGTERM{': ' if stop.way_on else ''}{stop.way_on}", sys.stderr)
+        return stop.exit_code
     except MmembedError as error:
         say(f"mmembed: error: {error}", sys.stderr)
         return error.exit_code
@@ -56,6 +63,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+@contextmanager
+def terminated_by_signal() -> Iterator[None]:
+    """Raise :class:`Terminated` where SIGTERM arrives inside, and at the end if it got lost.
+
+    A SIGTERM that is ignored, or that the calling program handles, is left to it. Only the first
+    one raises, so that the clean-up is not disturbed.
+    """
+    usual = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[Terminated] = []
+
+    def stop(*_: object) -> None:
+        if not arrived:
+            arrived.append(Terminated())
+            raise arrived[0]
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except BaseException:
+        if not arrived:
+            raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if arrived:
+        raise arrived[0]
 
 
 def usage() -> str:

@@ -115,3 +115,14 @@ class VerdictError(MmembedError):
     def __init__(self, message: str, summary: object = "") -> None:
         super().__init__(message)
         self.summary = summary
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the run cleans up as after Ctrl-C, and ends with exit code 143.
+
+    Attributes:
+        way_on: what goes on with the work; empty if nothing is to be said.
+    """
+
+    exit_code = 143
+    way_on = ""

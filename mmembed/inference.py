@@ -17,6 +17,7 @@ from PIL import Image
 
 from mmembed.data.batching import Buckets, collate
 from mmembed.data.preprocess import Preprocess
+from mmembed.encoders.reduced_precision import PrecisionCheck
 from mmembed.errors import ConfigError, MediaError, SpaceError
 from mmembed.media.audio import Waveform
 from mmembed.media.probe import MediaInfo, probe
@@ -47,7 +48,9 @@ def encode(
             ``(channels, samples)`` and a rate in Hz, a ``Waveform`` or a ``Clip``.
         modality: what the inputs are; None finds out for each.
         batch_size: items a forward pass.
-        precision: ``fp32``, or ``bf16`` through autocast.
+        precision: ``fp32``, or ``bf16`` through autocast; the first batches of each padded length
+            are compared with fp32 in every call, and where they disagree, a warning says so and
+            the modality goes on in fp32.
         normalize: scale vectors to unit length, after truncation.
         truncate_dim: keep only the first dimensions.
         on_error: ``raise`` at the first input that can't be embedded, or ``skip`` it: its
@@ -98,11 +101,12 @@ def encode_iter(
     sums: dict[int, np.ndarray] = {}
     waiting: dict[int, int] = {}
     following = 0
+    checked = PrecisionCheck(space.embed_batch, precision, warnings.warn)
 
     def embed(bucket: Any, batch: list[tuple[int, np.ndarray]]) -> None:
         kind, length = bucket
         values, mask = collate([item for _, item in batch], length)
-        vectors = space.embed_batch(kind, values, mask, precision)
+        vectors = checked.embed(kind, values, mask)
         for (index, _), vector in zip(batch, vectors, strict=True):
             sums[index] = sums[index] + vector
             waiting[index] -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,16 @@ def tiny_encoders(pooling: str = "attention") -> dict[str, torch.nn.Module]:
         "audio": AudioEncoder("test_resnet", preprocess=sound, mels=32, pooling=pooling),
         "video": VideoEncoder(vit(), pooling=pooling, preprocess=clip),
     }
+
+
+def default_signals() -> None:
+    """Handle signals as in a foreground shell: a ``preexec_fn`` of a process that gets some.
+
+    A background shell starts its jobs with SIGINT ignored, and ``nohup`` with SIGHUP; whoever
+    they start inherits that, Python included.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

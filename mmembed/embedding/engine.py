@@ -6,6 +6,7 @@ the model refuses costs only itself. Nothing here knows Parquet or folders.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -26,6 +27,7 @@ from mmembed.embedding.feed import Pool, answers
 from mmembed.embedding.settings import Limits
 from mmembed.embedding.sizes import BatchSizes
 from mmembed.embedding.threads import ThreadChoice
+from mmembed.encoders.reduced_precision import PrecisionCheck
 from mmembed.media.pool import GuardedPool
 from mmembed.space import Space
 
@@ -43,7 +45,7 @@ class LocalEngine:
     Args:
         space: what embeds, in evaluation mode.
         preprocess: by modality, what decode workers apply; files of others are errors.
-        precision: ``fp32``, or ``bf16`` through autocast.
+        precision: ``fp32``, or ``bf16`` through autocast, as far as fp32 agrees.
         batch_size: items a forward pass; None finds out what is fastest.
         workers: decode processes; 0 decodes in this one.
         limits: what one file may take.
@@ -63,11 +65,12 @@ class LocalEngine:
     def __post_init__(self) -> None:
         self._sizes = BatchSizes(self.space.device, self.batch_size)
         self._threads = ThreadChoice(self.space.device)
+        self._precision = PrecisionCheck(self.space.embed_batch, self.precision, _warn)
         self._kept: Pool | None = None
 
     def notes(self) -> list[str]:
-        """Return lines for the summary: the threads that the model got."""
-        return self._threads.summary()
+        """Return lines for the summary: the threads that the model got, and what bf16 got wrong."""
+        return self._threads.summary() + self._precision.notes()
 
     def keep(self) -> None:
         """Keep the decode processes from one run to the next, as long as this process lives."""
@@ -164,8 +167,10 @@ class LocalEngine:
             began = time.perf_counter()
             cores_free = self._decoders.idle
             with self._threads.batch(modality, whole, values.numel(), cores_free):
-                vectors = self.space.embed_batch(modality, values, mask, self.precision)
+                precision = self._precision.precision(modality)
+                vectors = self.space.embed_batch(modality, values, mask, precision)
             self._sizes.took(bucket, len(batch), time.perf_counter() - began)
+            vectors = self._precision.checked(modality, values, mask, vectors)
         except Exception as error:
             if len(batch) > 1:
                 if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
@@ -187,3 +192,7 @@ class LocalEngine:
                 chunk.results[number] = Problem("encode", "ValueError", message, modality=modality)
             elif isinstance(result, FileRows):
                 result.vectors[place] = vector
+
+
+def _warn(line: str) -> None:
+    print(f"mmembed: warning: {line}", file=sys.stderr, flush=True)

@@ -188,7 +188,7 @@ class ProgressDisplay:
     ) -> None:
         if self._bar:
             self._bar.stop()
-        if kind is KeyboardInterrupt and not self._quiet:
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and not self._quiet:
             say(
                 f"interrupted: {self._summary.done:,} of {self._summary.found:,} files are safe "
                 f"in {shown(self._summary.out)}. Run the same command again to go on.",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
 
-from mmembed.errors import MmembedError
+from mmembed.errors import MmembedError, Terminated
+from mmembed.training.nonfinite_steps import skipped_steps
 
 LINE_SECONDS = 60.0
 
@@ -29,6 +34,7 @@ class SaveSpace(pl.Callback):
         self, folder: str | os.PathLike, weights: Literal["last", "best"] = "last"
     ) -> None:
         self.folder, self.weights = Path(folder), weights
+        self._began = time.time()
 
     @torch.no_grad()
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -42,15 +48,61 @@ class SaveSpace(pl.Callback):
                     "SaveSpace: weights is best, but no ModelCheckpoint kept a best one"
                 )
             pl_module.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
-        training = {
+        training: dict[str, Any] = {
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
             "manifest": str(getattr(trainer.datamodule, "manifest", "")),  # type: ignore[attr-defined]
             "weights": self.weights,
         }
-        space: Any = pl_module.space
-        space.save(self.folder, training)
-        print(f"space: {self.folder} ({space.fingerprint[:8]})", file=sys.stderr)
+        if skipped := skipped_steps(trainer):
+            training["skipped_steps"] = skipped
+        module: Any = pl_module
+        if module.mixed_precision.disagreement:
+            training["computed_in_fp32"] = module.mixed_precision.disagreement
+        with undisturbed():
+            module.space.save(self.folder, training)
+        print(f"space: {self.folder} ({module.space.fingerprint[:8]})", file=sys.stderr)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Say how a run that SIGTERM stopped goes on."""
+        if isinstance(exception, Terminated) and trainer.state.fn == "fit":
+            exception.way_on = _way_on(trainer, self._began)
+
+
+def _way_on(trainer: pl.Trainer, began: float) -> str:
+    """Say which option goes on from the newest checkpoint of a run."""
+    folders = {Path(c.dirpath) for c in trainer.checkpoint_callbacks if getattr(c, "dirpath", "")}  # type: ignore[attr-defined]
+    kept = [path for folder in folders for path in folder.glob("*.ckpt")]
+    ours = [path for path in kept if path.stat().st_mtime >= began]
+    if not ours:
+        nothing = "no epoch was finished, so there is no checkpoint to go on from"
+        return f"--ckpt_path {trainer.ckpt_path} goes on" if trainer.ckpt_path else nothing
+    newest = max(ours, key=lambda path: path.stat().st_mtime_ns)
+    if Path(trainer.default_root_dir).resolve() in newest.resolve().parents:
+        return f"--ckpt_path last goes on from {os.path.relpath(newest)}"
+    return f"--ckpt_path {os.path.relpath(newest)} goes on"
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    usual: dict[int, Any] = {
+        number: signal.signal(number, lambda given, _: arrived.append(given))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for each, handler in usual.items():
+            signal.signal(each, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 class EpochLines(pl.Callback):
@@ -89,6 +141,8 @@ class EpochLines(pl.Callback):
         parts = [f"epoch {trainer.current_epoch + 1}" + (f"/{limit}" if limit else ""), where]
         parts += [f"{n} {float(seen[n]):.3f}" for n in ("train/loss", "val/mAP") if n in seen]
         parts.append(f"{spent:.0f} s")
+        if skipped := skipped_steps(trainer):
+            parts.append(f"skipped steps {skipped:,}")
         if limit and done:
             left = spent / done * (trainer.estimated_stepping_batches - trainer.global_step)
             parts.append(f"{left:.0f} s left")

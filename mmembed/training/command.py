@@ -139,7 +139,7 @@ def run(words: list[str]) -> int:
         ) from None
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
+            raise stop.__context__ from None
         raise
     finally:
         warnings.formatwarning = shape

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from mmembed.data.batching import Batch
-from mmembed.errors import ConfigError, MmembedError
+from mmembed.errors import ConfigError
 from mmembed.space import Space
 from mmembed.training.losses import InfoNCE, Loss, Relation
+from mmembed.training.mixed_precision import MixedPrecision
+from mmembed.training.nonfinite_steps import SkipNonFiniteSteps
 from mmembed.training.optim import adamw, warmup_cosine
 from mmembed.training.validation import VectorCollector
 
@@ -70,6 +72,7 @@ class ContrastiveModule(pl.LightningModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.warmup_share = warmup_share
         self.collector = VectorCollector()
+        self.mixed_precision = MixedPrecision(space)
         self._ratios: list[Tensor] = []
 
     def _read_pairs(self, pairs: dict[str, float] | None) -> dict[tuple[str, str], float]:
@@ -90,7 +93,7 @@ class ContrastiveModule(pl.LightningModule):
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
         """Return, by modality, the unit vectors ``(items, dim)`` of a batch."""
-        return {m: self.space.embed(m, v, batch.mask[m]) for m, v in batch.values.items()}
+        return self.mixed_precision.embed(batch)
 
     def pair_losses(self, vectors: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Return the unweighted loss of each pair that has somebody to match in the batch."""
@@ -125,17 +128,10 @@ class ContrastiveModule(pl.LightningModule):
         torch.manual_seed(self._seed * 1_000_003 + self.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of a batch.
-
-        Raises:
-            MmembedError: the loss is not a number.
-        """
+        """Return the loss of a batch; one that is not finite is logged nowhere."""
         total, losses = self.batch_loss(batch)
         if not torch.isfinite(total):
-            raise MmembedError(
-                f"the loss is {total.item()} at step {self.global_step}: lower "
-                "model.learning_rate, or train in fp32 (trainer.precision)"
-            )
+            return total
         if batch_idx % CHANCE_EVERY == 0:
             self._ratios.append(self._share_of_chance(batch, losses))
         size, scale = len(batch), self.logit_scale.detach().clamp(max=self.largest_scale).exp()
@@ -193,6 +189,18 @@ class ContrastiveModule(pl.LightningModule):
         for warning in warnings:
             if not self.trainer.sanity_checking:
                 pl.utilities.rank_zero_warn(warning)
+
+    def configure_callbacks(self) -> pl.Callback:
+        """Return the callback that skips steps which are not finite."""
+        return SkipNonFiniteSteps(self.mixed_precision.compare_again)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep why the run goes on in fp32."""
+        checkpoint["mixed_precision"] = self.mixed_precision.disagreement
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on in fp32 if the run did."""
+        self.mixed_precision.disagreement = checkpoint.get("mixed_precision", "")
 
     def configure_optimizers(self) -> Any:
         """Return AdamW with warm-up and cosine decay a step."""

@@ -18,6 +18,7 @@ import pytest
 
 from mmembed.embedding import embed
 from mmembed.store.table import EmbeddingTable, read_errors
+from tests.conftest import default_signals
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 
 KILLS = 20
@@ -54,6 +55,7 @@ def undisturbed(
 def start(crowd: Path, out: Path, space: Path, **how: object) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "mmembed", "embed", str(crowd), str(out), "--space", str(space)]
     words += ["--chunk_files", str(CHUNK_FILES), "--workers", "2"]
+    how = {"preexec_fn": default_signals, **how}
     return subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **how
     )
@@ -105,18 +107,30 @@ def test_killed_twenty_times_and_run_again_every_file_is_there_once(
     assert not list(out.rglob("*.partial"))
 
 
-def test_ctrl_c_says_what_is_safe_and_the_next_run_goes_on(
-    crowd: Path, undisturbed: Path, tiny_space_folder: Path, tmp_path: Path
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("all_processes", [True, False])
+def test_a_stopped_run_says_what_is_safe_and_the_next_goes_on(
+    crowd: Path,
+    undisturbed: Path,
+    tiny_space_folder: Path,
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+    all_processes: bool,
 ) -> None:
     out = tmp_path / "out"
     process = start(crowd, out, tiny_space_folder)
     wait_for_parts(process, out)
-    os.killpg(process.pid, signal.SIGINT)
+    (os.killpg if all_processes else os.kill)(process.pid, number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said.decode()
-    assert "files are safe in" in said.decode()
+    assert process.returncode == code, said.decode()
+    lines = said.decode().splitlines()
+    assert "files are safe in" in lines[-2]
+    assert lines[-1] == {130: "mmembed: stopped", 143: "mmembed: stopped by SIGTERM"}[code]
     assert "Traceback" not in said.decode()
     assert not list(out.rglob("*.partial"))
+    with pytest.raises(ProcessLookupError):  # no decode worker is left behind
+        os.killpg(process.pid, 0)
     summary = embed(crowd, out, space=tiny_space_folder, workers=2)
     assert 0 < summary.kept < 1100
     assert_same(out, undisturbed)
@@ -129,6 +143,7 @@ def test_a_full_disk_is_one_line_and_costs_no_finished_work(
     room = min(p.stat().st_size for p in undisturbed.glob("part-*.parquet")) // 8
 
     def fill() -> None:  # the kernel refuses to let any file grow beyond this
+        default_signals()
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import csv
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,22 +199,6 @@ def test_other_mistakes_of_the_program_are_not_hidden(
     monkeypatch.setattr("mmembed.training.module.ContrastiveModule.batch_loss", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         main(["fit", "-c", written()])
-
-
-def test_ctrl_c_stops_a_run_with_one_line(written: Write) -> None:
-    path = written(trainer__max_epochs=100_000, data__val_fraction=0.0)
-    command = [sys.executable, "-m", "mmembed", "fit", "-c", path]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("epoch 2/"):
-            break
-    time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said.endswith("mmembed: stopped\n")
-    assert "Traceback" not in said
 
 
 def test_the_saved_config_runs_again(written: Write) -> None:

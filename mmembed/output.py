@@ -62,15 +62,19 @@ def without_user(text: str) -> str:
     return USER.sub(r"\1", text)
 
 
+def plain_lines(text: object) -> str:
+    """Return text with its lines as lines, all else :func:`plain`, and no secret in it."""
+    return "\n".join(plain(line) for line in redacted(str(text)).split("\n"))
+
+
 def say(text: object, file: IO[str] | None = None) -> None:
-    """Print text, its lines as lines, and everything else in it as :func:`plain` text.
+    """Print text as :func:`plain_lines`.
 
     Args:
         text: what ``str`` makes text of.
         file: where to; None for standard output.
     """
-    shown = "\n".join(plain(line) for line in redacted(str(text)).split("\n"))
-    print(shown, file=sys.stdout if file is None else file, flush=True)
+    print(plain_lines(text), file=sys.stdout if file is None else file, flush=True)
 
 
 def show_unencodable() -> None:

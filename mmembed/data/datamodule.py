@@ -21,6 +21,7 @@ from mmembed.data.dataset import MediaDataset, OnError, probe_files, report_bad_
 from mmembed.data.manifest import Samples, read_samples
 from mmembed.data.preprocess import Preprocess
 from mmembed.errors import ConfigError, ManifestError, MmembedError
+from mmembed.output import say
 
 Loader = DataLoader[Batch]
 
@@ -95,7 +96,7 @@ class MediaDataModule(pl.LightningDataModule):
             self.datasets[name] = MediaDataset(part, self.preprocess, found, codes, cache)
         for name, dataset in self.datasets.items():
             files = ", ".join(f"{count:,} {m}" for m, count in dataset.counts.items())
-            print(f"{name}: {len(dataset):,} samples ({files})", file=sys.stderr)
+            say(f"{name}: {len(dataset):,} samples ({files})", sys.stderr)
 
     def _with_splits(self, samples: Samples) -> Samples:
         """Name every sample's split; groups are never cut."""
@@ -184,7 +185,7 @@ class MediaDataModule(pl.LightningDataModule):
         """Say how many files failed only when they were decoded."""
         if self.failed:
             count = len(self.failed)
-            print(f"{count} files could not be decoded and were left out", file=sys.stderr)
+            say(f"{count} files could not be decoded and were left out", sys.stderr)
 
 
 def _as_it_is(batch: Batch) -> Batch:

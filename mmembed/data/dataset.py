@@ -21,6 +21,7 @@ from mmembed.data.manifest import MEDIA, Samples
 from mmembed.data.preprocess import Preprocess
 from mmembed.errors import ManifestError, MediaError
 from mmembed.media.probe import MediaInfo, probe
+from mmembed.output import say
 
 OnError = Literal["skip", "raise"]
 Found = Mapping[tuple[str, str], MediaInfo | MediaError]
@@ -36,7 +37,7 @@ def probe_files(samples: Samples, preprocess: Mapping[str, Preprocess]) -> Found
     cells = [(m, p) for m in MEDIA if m in preprocess for p in samples.paths(m) if p is not None]
     cells = list(dict.fromkeys(cells))
     if len(cells) > MANY:
-        print(f"probing {len(cells):,} files", file=sys.stderr, flush=True)
+        say(f"probing {len(cells):,} files", sys.stderr)
 
     def ask(cell: tuple[str, str]) -> MediaInfo | MediaError:
         modality, path = cell

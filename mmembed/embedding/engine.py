@@ -29,6 +29,7 @@ from mmembed.embedding.sizes import BatchSizes
 from mmembed.embedding.threads import ThreadChoice
 from mmembed.encoders.reduced_precision import PrecisionCheck
 from mmembed.media.pool import GuardedPool
+from mmembed.output import one_line, say
 from mmembed.space import Space
 
 # The model's threads wait for one another in every layer: a decoder that takes the core of one of
@@ -180,8 +181,7 @@ class LocalEngine:
                 for item in batch:
                     self._embed_at_once(chunk, bucket, [item])
                 return
-            message = str(error).splitlines()[0] if str(error) else "no message"
-            problem = Problem("encode", type(error).__name__, message, modality=modality)
+            problem = Problem("encode", type(error).__name__, one_line(error), modality=modality)
             chunk.results[batch[0][0][0]] = problem
             return
         finite = np.isfinite(vectors).all(axis=1)
@@ -195,4 +195,4 @@ class LocalEngine:
 
 
 def _warn(line: str) -> None:
-    print(f"mmembed: warning: {line}", file=sys.stderr, flush=True)
+    say(f"mmembed: warning: {line}", sys.stderr)

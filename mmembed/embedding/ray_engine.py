@@ -24,7 +24,7 @@ from mmembed.embedding.commit import Committed
 from mmembed.embedding.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError, MissingExtraError, MmembedError
-from mmembed.output import one_line
+from mmembed.output import one_line, say
 from mmembed.storage import Place
 from mmembed.store.writer import read_card_text
 
@@ -145,7 +145,7 @@ class _Crew:
             ready, _ = self._ray.wait(waiting, timeout=PATIENCE_SECONDS)
             if not ready and not self._running:
                 said = ", ".join(f"{value} {name}" for name, value in self._options.items())
-                print(f"waiting for room in the Ray cluster ({said} an actor)", file=sys.stderr)
+                say(f"waiting for room in the Ray cluster ({said} an actor)", sys.stderr)
             for reference in ready:
                 if reference in self._starting:
                     self._started(reference)

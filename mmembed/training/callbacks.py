@@ -16,6 +16,7 @@ import lightning.pytorch as pl
 import torch
 
 from mmembed.errors import MmembedError, Terminated
+from mmembed.output import say
 from mmembed.training.nonfinite_steps import skipped_steps
 
 LINE_SECONDS = 60.0
@@ -61,7 +62,7 @@ class SaveSpace(pl.Callback):
             training["computed_in_fp32"] = module.mixed_precision.disagreement
         with undisturbed():
             module.space.save(self.folder, training)
-        print(f"space: {self.folder} ({module.space.fingerprint[:8]})", file=sys.stderr)
+        say(f"space: {self.folder} ({module.space.fingerprint[:8]})", sys.stderr)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -146,4 +147,4 @@ class EpochLines(pl.Callback):
         if limit and done:
             left = spent / done * (trainer.estimated_stepping_batches - trainer.global_step)
             parts.append(f"{left:.0f} s left")
-        print("  ".join(part for part in parts if part), file=sys.stderr, flush=True)
+        say("  ".join(part for part in parts if part), sys.stderr)

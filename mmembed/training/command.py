@@ -24,6 +24,7 @@ import mmembed.encoders  # noqa: F401
 from mmembed.data.datamodule import MediaDataModule
 from mmembed.errors import ConfigError, MmembedError
 from mmembed.options import explain, option_names
+from mmembed.output import plain_lines
 from mmembed.training.callbacks import EpochLines, SaveSpace
 from mmembed.training.module import ContrastiveModule
 
@@ -157,7 +158,7 @@ def _newest_checkpoint(root: str) -> Path:
 
 
 def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> str:
-    return f"mmembed: warning: {message}\n"
+    return f"mmembed: warning: {plain_lines(message)}\n"
 
 
 def _configs(words: list[str]) -> list[Path]:

@@ -103,7 +103,7 @@ def test_sigterm_names_a_checkpoint_that_last_does_not_find(
 
 @pytest.mark.parametrize(
     ("job", "step"),
-    [("validate", "validation_step"), ("test", "test_step"), ("predict", "predict_step")],
+    [("validate", "validation_step"), ("test", "test_step"), ("predict", "setup")],
 )
 def test_sigterm_stops_the_other_jobs_with_one_line(
     written: Write,

@@ -261,6 +261,7 @@ def test_saving_follows_no_link_that_lies_in_the_folder(tiny_space: Space, tmp_p
     for name in ("model.safetensors", "space.json"):
         (folder / name).symlink_to(mine)
         (folder / f"{name}.partial").symlink_to(mine)
+        (folder / f".{name}.partial").symlink_to(mine)
     assert load_space(tiny_space.save(folder)).fingerprint == tiny_space.fingerprint
     assert mine.read_text() == "mine"
 

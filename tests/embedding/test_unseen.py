@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -258,45 +256,3 @@ def test_a_folder_without_permission_keeps_its_rows(
     assert "2 files or folders can't be seen now: rows and errors of 7" in capsys.readouterr().out
     assert runs.rows() == before
     assert set(runs.errors()) == {"b", "link", "b/deep/torn.png"}
-
-
-def test_links_to_themselves_and_folders_1200_deep_are_walked(runs: Runs, media: Path) -> None:
-    (media / "self").symlink_to(media / "self")
-    (media / "x").symlink_to(media / "y")
-    (media / "y").symlink_to(media / "x")
-    deep = media / ("d/" * 1200)
-    subprocess.run(["mkdir", "-p", str(deep)], check=True)  # makedirs and rmtree recurse
-    try:
-        shutil.copy(media / "top.png", deep / "deep.png")
-        words = ["embed", str(media), str(runs.out), "--space", str(runs.space), "--workers", "0"]
-        done = subprocess.run(
-            [sys.executable, "-m", "mmembed", *words], capture_output=True, text=True
-        )
-    finally:
-        subprocess.run(["rm", "-r", str(media / "d")], check=True)
-    assert done.returncode == 0, done.stderr
-    assert "18 files found: 14 embedded, 4 failed" in done.stdout
-    assert "d/" * 1200 + "deep.png" in runs.rows()
-    assert {path for path, said in runs.errors().items() if "can't be looked at" in said} == {
-        "self",
-        "x",
-        "y",
-    }
-
-
-def test_a_path_longer_than_the_system_takes_is_one_error(runs: Runs, media: Path) -> None:
-    here = os.getcwd()
-    os.chdir(media)
-    try:
-        for _ in range(20):
-            os.mkdir("n" * 250)
-            os.chdir("n" * 250)
-    finally:
-        os.chdir(here)
-    try:
-        summary = runs()
-    finally:
-        subprocess.run(["rm", "-r", str(media / ("n" * 250))], check=True)
-    (error,) = (said for path, said in runs.errors().items() if path.startswith("n"))
-    assert error == f"can't be listed: {os.strerror(errno.ENAMETOOLONG)}"
-    assert (summary.found, summary.embedded, summary.unseen) == (15, 13, 1)

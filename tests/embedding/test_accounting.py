@@ -84,7 +84,8 @@ def test_a_decoder_that_wants_too_much_memory_costs_its_file(
 ) -> None:
     for name in ("a", "greedy", "b"):
         write_picture(tmp_path / f"media/{name}.png", 1)
-    embed(tmp_path / "media", tmp_path / "out", space=faulty_space, workers=1, memory_mb=1024)
+    options = {"workers": 1, "memory_mb": 1024, "trust": "tests"}
+    embed(tmp_path / "media", tmp_path / "out", space=faulty_space, **options)
     (row,) = read_errors(tmp_path / "out").to_pylist()
     assert (row["path"], row["stage"], row["error"]) == ("greedy.png", "decode", "MemoryError")
     assert "Raise --memory_mb" in row["message"]

@@ -17,6 +17,7 @@ import torch
 
 from mmembed.errors import MmembedError, Terminated
 from mmembed.output import say
+from mmembed.storage import shown
 from mmembed.training.nonfinite_steps import skipped_steps
 
 LINE_SECONDS = 60.0
@@ -52,7 +53,7 @@ class SaveSpace(pl.Callback):
         training: dict[str, Any] = {
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
-            "manifest": str(getattr(trainer.datamodule, "manifest", "")),  # type: ignore[attr-defined]
+            "manifest": shown(getattr(trainer.datamodule, "manifest", "")),  # type: ignore[attr-defined]
             "weights": self.weights,
         }
         if skipped := skipped_steps(trainer):

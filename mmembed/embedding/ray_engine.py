@@ -9,8 +9,10 @@ takes in its whole input before it begins, and keeps tasks waiting for an actor 
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -239,11 +241,14 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         yield
         return
     _reach(address)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = one_line(error)
         raise ConfigError(f"--ray_address {address or 'none'}: {reason}") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own ends the process with another code
     try:
         yield
     finally:

@@ -38,7 +38,7 @@ FEWEST_ITEMS = 4  # gradients through BatchNorm over fewer are mostly rounding
 
 @dataclass
 class _Pass:
-    """What one modality's forward and backward pass came to."""
+    """Results of one modality's forward and backward pass."""
 
     vectors: Tensor
     gradients: list[Tensor]

@@ -6,8 +6,8 @@ counts too: a BatchNorm's running variance may get infinite while the loss still
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
@@ -121,7 +121,7 @@ def _buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
 def _buffer(module: nn.Module, before: dict[str, Tensor]) -> str:
     """Say which buffer is not finite that was so before; empty if none."""
     floating = [(n, b) for n, b in _buffers(module) if b.is_floating_point()]
-    if _all_finite(buffer for _, buffer in floating):
+    if _clearly_finite(buffer for _, buffer in floating):
         return ""
     for name, buffer in floating:
         if not bool((buffer.isfinite() | ~before[name].isfinite()).all()):
@@ -132,10 +132,10 @@ def _buffer(module: nn.Module, before: dict[str, Tensor]) -> str:
 def _gradient(module: nn.Module) -> str:
     """Say which gradient is not finite; empty if none."""
     given = [(n, p.grad) for n, p in module.named_parameters() if p.grad is not None]
-    if _all_finite(gradient for _, gradient in given):
+    if _clearly_finite(gradient for _, gradient in given):
         return ""
-    name = next(n for n, gradient in given if not bool(gradient.isfinite().all()))
-    return f"the gradient of {name} is not finite"
+    broken = (name for name, gradient in given if not bool(gradient.isfinite().all()))
+    return "".join(f"the gradient of {name} is not finite" for name in islice(broken, 1))
 
 
 def _broken_weight(module: nn.Module) -> str:
@@ -145,9 +145,9 @@ def _broken_weight(module: nn.Module) -> str:
     return ""
 
 
-def _all_finite(tensors: Iterable[Tensor]) -> bool:
-    largest = nn.utils.get_total_norm(list(tensors), math.inf)
-    return bool(largest.isfinite())
+def _clearly_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether the length of all together is finite; that of finite values may overflow."""
+    return bool(nn.utils.get_total_norm(list(tensors)).isfinite())
 
 
 def _scaling(trainer: pl.Trainer) -> bool:

@@ -20,6 +20,7 @@ from mmembed.embedding.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError, MissingExtraError
 from mmembed.store.writer import read_card_text
+from tests.conftest import default_signals
 from tests.embedding.conftest import write_picture, write_sound
 from tests.embedding.test_exactly_once import assert_same, ids_of, wait_for_parts
 
@@ -140,6 +141,25 @@ def test_killed_as_a_whole_and_run_again_every_file_is_there_once(
     assert process.returncode == -signal.SIGKILL, said
     time.sleep(2)  # what an actor was writing then is whole, or not there
     assert 0 < len(ids_of(list(out.glob("part-*.parquet")))) < 460
+    embed(media, out, space=tiny_space_folder, workers=0)
+    assert_same(out, by_one_machine)
+
+
+def test_sigterm_ends_a_run_with_143_and_says_what_is_safe(
+    cluster: Any, media: Path, by_one_machine: Path, tiny_space_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = [sys.executable, "-m", "mmembed", "embed", str(media), str(out), "--engine", "ray"]
+    words += ["--space", str(tiny_space_folder), "--ray-address", cluster.address]
+    process = subprocess.Popen(
+        [*words, "--chunk-files", "10"], stderr=subprocess.PIPE, preexec_fn=default_signals
+    )
+    wait_for_parts(process, out, 8)
+    process.terminate()
+    lines = process.communicate(timeout=60)[1].decode().splitlines()
+    assert process.returncode == 143, lines
+    assert "files are safe in" in lines[-2]
+    assert lines[-1] == "mmembed: stopped by SIGTERM"
     embed(media, out, space=tiny_space_folder, workers=0)
     assert_same(out, by_one_machine)
 

@@ -126,9 +126,9 @@ def test_honest_bf16_passes_and_is_not_changed_by_the_comparison(
         compared = fingerprint(path)
     assert not [w for w in caught if "mixed precision" in str(w.message)]
     assert "computed_in_fp32" not in json.loads(Path("space/space.json").read_text())["training"]
-    monkeypatch.setattr(MixedPrecision, "_is_due", lambda *_: False)
-    assert fingerprint(path) == compared
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(MixedPrecision, "_is_due", lambda *_: False)
+        assert fingerprint(path) == compared
     assert fingerprint(written(trainer__precision="32-true")) != compared
 
 

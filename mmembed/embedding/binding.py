@@ -78,10 +78,10 @@ def writing(
 def _made(out: Place) -> Provenance | None:
     """Return what made a dataset; None if nothing is there yet."""
     try:
-        if not out.is_dir():
-            if out.exists():
-                raise StoreError(f"{out}: is a file, but the dataset is a folder")
+        if not out.exists():
             return None
+        if not out.is_dir():  # asked last: another run may make it just now
+            raise StoreError(f"{out}: is a file, but the dataset is a folder")
         is_empty = all(path.name.startswith(".") for path in out.iterdir())
     except OSError as error:
         raise StoreError(f"{out}: can't be looked at: {reason(error)}") from None

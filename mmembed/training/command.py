@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from jsonargparse import ActionConfigFile
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -24,7 +25,7 @@ import mmembed.encoders  # noqa: F401
 from mmembed.data.datamodule import MediaDataModule
 from mmembed.errors import ConfigError, MmembedError
 from mmembed.options import explain, option_names
-from mmembed.output import plain_lines
+from mmembed.output import plain_lines, say
 from mmembed.training.callbacks import EpochLines, SaveSpace
 from mmembed.training.module import ContrastiveModule
 
@@ -84,7 +85,14 @@ class TrainingCLI(LightningCLI):
             job["ckpt_path"] = str(_newest_checkpoint(job.trainer.default_root_dir or "runs"))
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Any:
-        """Print a line an epoch, keep its weights, and log, unless something else was chosen."""
+        """Print a line an epoch, keep its weights, and log, unless something else was chosen.
+
+        A processor without bf16 takes many times as long over it, so it trains in fp32 there.
+        """
+        on_cpu = config.get("accelerator") in ("auto", "cpu") and not torch.cuda.is_available()
+        if config.get("precision") == "bf16-mixed" and on_cpu and not has_bf16():
+            config["precision"] = "32-true"
+            say("mmembed: this processor has no bf16; training in fp32 instead", sys.stderr)
         callbacks = [*callbacks, EpochLines()]
         given = config.get("callbacks") or []
         chosen = any(isinstance(callback, ModelCheckpoint) for callback in given)
@@ -145,6 +153,11 @@ def run(words: list[str]) -> int:
     finally:
         warnings.formatwarning = shape
     return 0
+
+
+def has_bf16() -> bool:
+    """Return whether this processor has instructions for bf16."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _newest_checkpoint(root: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -171,7 +172,8 @@ def test_a_file_that_kills_or_hangs_its_decoder_costs_only_itself(
         write_picture(tmp_path / f"media/{name}.png", len(name))
     write_picture(tmp_path / "media/short.png", 1, (9, 9))  # the model refuses its shape
     out = tmp_path / "out"
-    summary = embed(tmp_path / "media", out, space=space, workers=2, timeout=4)
+    options: dict[str, Any] = {"workers": 2, "timeout": 4, "trust": "tests"}
+    summary = embed(tmp_path / "media", out, space=space, **options)
     assert sorted(EmbeddingTable.open(out).column("path")) == [f"{c}.png" for c in "abcdefgh"]
     errors = {row["path"]: row for row in read_errors(out).to_pylist()}
     said = {path: (row["stage"], row["error"]) for path, row in errors.items()}

@@ -48,6 +48,9 @@ class Reader:
     def __init__(self, root: Path, chunks: int | None) -> None:
         self.root, self.chunks = root, chunks
 
+    def notes(self) -> list[str]:
+        return []
+
     def run(
         self,
         chunks: Iterable[Chunk],

@@ -250,7 +250,7 @@ def test_a_part_with_a_name_of_control_characters_is_shown_in_one_line(given: Pa
     with pytest.raises(StoreError, match="is no name of a part file; rename or remove it") as error:
         EmbeddingTable.open(given)
     assert str(error.value).isprintable()
-    assert one_line("a\x1b[1m\nb") == "a\\x1b[1m"
+    assert one_line("a\x1b[1m\nb") == "a\\x1b[1m b"
     assert one_line(MemoryError()) == "MemoryError"
 
 

@@ -52,6 +52,11 @@ def infinite_buffer(encoder: AudioEncoder) -> None:
     running.data[0] = torch.inf
 
 
+@pytest.fixture(autouse=True)
+def processor_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmembed.training.command.has_bf16", lambda: True)
+
+
 @pytest.fixture
 def break_sounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     """Break the audio encoder under autocast; return the list of lengths that came under it."""
@@ -245,3 +250,13 @@ def test_the_comparison_costs_little() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         due = [number for number in range(1, 1001) if mixed._is_due("image", values)]
     assert due == [AGAIN**i for i in range(5)]
+
+
+def test_a_processor_without_bf16_trains_in_fp32_and_says_so(
+    written: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mmembed.training.command.has_bf16", lambda: False)
+    exact = fingerprint(written(trainer__max_epochs=1))
+    assert "no bf16" not in capsys.readouterr().err
+    assert fingerprint(written(trainer__precision="bf16-mixed", trainer__max_epochs=1)) == exact
+    assert "this processor has no bf16; training in fp32 instead" in capsys.readouterr().err

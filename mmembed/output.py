@@ -19,9 +19,9 @@ CONTROL = re.compile(
 LONGEST_LINE = 300
 NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 URL_START = r"\b([A-Za-z][A-Za-z0-9+.-]{1,30}:/{1,2})"
-PORT = r"(?:\d{2,5})?(?:[/?#\s,;.)\]'\"]|$)"
+PORT = r"(?:\d{2,5}(?:[/?#\s,;.)\]'\"]|$)|[/?#\s]|$)"
 # name and password before the host, also where a slash in the password was not escaped
-USER = re.compile(rf"{URL_START}(?:[^\s/?#]*@|[^\s/?#@:\[]+:(?!{PORT})(?:\S*@|[^\s/?#'\"]+))")
+USER = re.compile(rf"{URL_START}(?:[^\s/?#@:\[]+:(?!{PORT})(?:\S*@|[^\s/?#'\"]+)|[^\s/]*@)")
 QUERY = re.compile(rf"{URL_START}([^\s?]*)\?(?=\S)\S*?(?=[:,.;)\]'\"]*(?:\s|$))")
 SECRET_NAME = (
     r"(?:secret|passw|token(?!i[sz])|credential|signature|access_key|api_?key|account_key)"

@@ -62,6 +62,14 @@ def tiny_space_folder(tiny_space: Space, tmp_path_factory: pytest.TempPathFactor
     return tiny_space.save(tmp_path_factory.mktemp("space"))
 
 
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved space of pictures alone: quick to load."""
+    torch.manual_seed(1)
+    space = Space({"image": tiny_encoders()["image"]}, dim=4, hidden=8, name="eyes")
+    return space.save(tmp_path_factory.mktemp("eyes"))
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A seeded generator."""

@@ -6,21 +6,11 @@ import math
 from pathlib import Path
 
 import pytest
-import torch
 
 from mmembed.card import read_card
 from mmembed.errors import SpaceError
-from mmembed.space import Space, load_space
-from tests.conftest import tiny_encoders
+from mmembed.space import load_space
 from tests.space_files import GONE, change, copied, write_signed
-
-
-@pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved space of pictures alone: quick to load."""
-    torch.manual_seed(1)
-    space = Space({"image": tiny_encoders()["image"]}, dim=4, hidden=8, name="eyes")
-    return space.save(tmp_path_factory.mktemp("eyes"))
 
 
 @pytest.mark.parametrize(

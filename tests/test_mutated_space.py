@@ -17,21 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from mmembed.errors import MmembedError, SpaceError
 from mmembed.space import Space, load_space
-from tests.conftest import tiny_encoders
 from tests.space_files import GONE, change, copied, write_signed
 
 IMAGE, AUDIO, VIDEO = (("encoders", m, "init_args") for m in ("image", "audio", "video"))
 PICTURE = (*IMAGE, "preprocess", "init_args")
 SOUND = (*AUDIO, "preprocess", "init_args")
 CLIP = (*VIDEO, "preprocess", "init_args")
-
-
-@pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved space of pictures alone: quick to load."""
-    torch.manual_seed(1)
-    space = Space({"image": tiny_encoders()["image"]}, dim=4, hidden=8, name="eyes")
-    return space.save(tmp_path_factory.mktemp("eyes"))
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_no_password_of_a_url_is_shown_however_it_is_written(
     url = f"s3://{user}:{password}@bucket/photos/a.png"
     for text in (shown(url), redacted(f"'{url}': can't be read"), str(MmembedError(url))):
         assert SECRET not in text
-        assert "a.png" in text or set(password) & set("?#")  # what follows is cut off as options
+        assert "a.png" in text
     assert SECRET not in shown(f"s3://bucket/photos?secret_key={password}")
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from mmembed.cli import main
+from mmembed.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

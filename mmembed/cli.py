@@ -6,6 +6,7 @@ A user's mistake comes out as ``mmembed: error: …`` and exit code 2, never as 
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import os
 import signal
@@ -28,6 +29,17 @@ JOBS: dict[str, tuple[str, str, str]] = {
     "compact": ("mmembed.store.command", "run", "merge the small parts of a dataset"),
     "evaluate": ("mmembed.evaluation.command", "run", "a Parquet dataset to scores and a report"),
 }
+
+
+def run() -> int:
+    """Run :func:`main` for a process that ends with it.
+
+    Python looks through all objects as it ends, which takes a second or two after torch was
+    imported, and frees nothing that the end of the process would not.
+    """
+    code = main()
+    gc.freeze()
+    return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

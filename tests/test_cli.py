@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import runpy
 import subprocess
 import sys
@@ -99,8 +100,12 @@ def test_module_runs_as_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["mmembed", "--version"])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_module("mmembed", run_name="__main__")
+    try:
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_module("mmembed", run_name="__main__")
+        assert gc.get_freeze_count() > 0  # the process ends without a last look for garbage
+    finally:
+        gc.unfreeze()
     assert stop.value.code == 0
     assert mmembed.__version__ in capsys.readouterr().out
 

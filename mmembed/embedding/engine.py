@@ -24,7 +24,7 @@ from mmembed.data.preprocess import Preprocess
 from mmembed.embedding.chunk import Chunk, FileRows
 from mmembed.embedding.commit import Committed
 from mmembed.embedding.feed import Pool, answers
-from mmembed.embedding.settings import Limits
+from mmembed.embedding.settings import DECODE_MODULES, Limits
 from mmembed.embedding.sizes import BatchSizes
 from mmembed.embedding.threads import ThreadChoice
 from mmembed.encoders.reduced_precision import PrecisionCheck
@@ -130,7 +130,7 @@ class LocalEngine:
             decoder,
             self.workers,
             limits.timeout_seconds,
-            ["mmembed.data.decode"],
+            DECODE_MODULES,
             NICENESS,
             limits.memory_mb << 20,
         )

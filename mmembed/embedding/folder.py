@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,17 @@ from mmembed.embedding.job import Engine, Job
 from mmembed.embedding.listing import Listing, list_source
 from mmembed.embedding.narrowing import Shard
 from mmembed.embedding.progress import EmbedSummary
-from mmembed.embedding.settings import Limits, Machine, Pass, RowOptions, grouped
+from mmembed.embedding.settings import (
+    DECODE_MODULES,
+    Limits,
+    Machine,
+    Pass,
+    RowOptions,
+    grouped,
+)
 from mmembed.embedding.source_file import printable
 from mmembed.errors import ConfigError, ManifestError, VerdictError
+from mmembed.media.apart import start_server
 from mmembed.storage import place
 from mmembed.store.schema import Provenance, row_schema
 
@@ -97,9 +108,12 @@ def embed_as(
             from mmembed.embedding.ray_engine import RayEngine
 
             return RayEngine(space, rows, limits, machine, listing.root, dataset)
-        from mmembed.embedding.local import local_engine
+        if machine.decode_workers:
+            start_server(DECODE_MODULES)  # gets ready while this process imports torch
+        with _collector_paused():
+            from mmembed.embedding.local import local_engine
 
-        return local_engine(space, rows, limits, machine)
+            return local_engine(space, rows, limits, machine)
 
     summary = job.run(engine, this.chunk_files)
     summary.seconds = time.monotonic() - started
@@ -109,6 +123,18 @@ def embed_as(
             message = f"--strict: {summary.unseen:,} files or folders could not be seen"
         raise VerdictError(message, summary)
     return summary
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep Python from looking for garbage among the many objects of an import."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _is_text(path: str) -> bool:

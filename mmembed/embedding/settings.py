@@ -12,6 +12,8 @@ from mmembed.errors import ConfigError
 from mmembed.options import seconds
 from mmembed.store.schema import VectorType
 
+DECODE_MODULES = ["mmembed.data.decode"]  # what decode processes share
+
 
 @dataclass(frozen=True)
 class RowOptions:

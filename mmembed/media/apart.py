@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.reduction import ForkingPickler
 from types import ModuleType
@@ -44,6 +44,22 @@ def fresh_context(work: object) -> Any:
     They import the main module only if ``work`` is, or holds, something that is defined there.
     """
     return _USUAL if b"__main__" in bytes(ForkingPickler.dumps(work)) else Context()
+
+
+def start_server(modules: Sequence[str]) -> None:
+    """Start the process that all later ones are forked from, and return while it gets ready.
+
+    Python keeps one of them (its ``forkserver``), so a second call changes nothing. Where there
+    is none, on Windows, nothing happens.
+
+    Args:
+        modules: imported there once, for every process.
+    """
+    if _METHOD == "forkserver":
+        from multiprocessing import forkserver
+
+        _USUAL.set_forkserver_preload(list(modules))
+        forkserver.ensure_running()
 
 
 @contextmanager

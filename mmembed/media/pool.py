@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from mmembed.errors import ConfigError
-from mmembed.media.apart import fresh_context
+from mmembed.media.apart import fresh_context, start_server
 
 Key = TypeVar("Key")
 Task = TypeVar("Task")
@@ -146,8 +146,7 @@ class GuardedPool(Generic[Key, Task, Result]):
 
     def _started(self) -> ProcessPool:
         context = fresh_context(self._work)
-        if self._preload and context.get_start_method() == "forkserver":
-            context.set_forkserver_preload(self._preload)
+        start_server(self._preload)
         return ProcessPool(
             max_workers=self._workers,
             initializer=_limit_process,

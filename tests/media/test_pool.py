@@ -157,5 +157,18 @@ if __name__ == "__main__":
     assert not loaded & {"torch", "torchaudio", "timm", "pyarrow", "lightning"}
 
 
+def test_modules_of_a_server_that_was_started_early_are_there_for_every_process() -> None:
+    program = """
+from mmembed.media.apart import start_server
+from mmembed.media.pool import GuardedPool
+start_server(["mmembed.media.probe"])
+with GuardedPool(eval, 1, 60, ["mmembed.data.decode"]) as pool:
+    pool.submit(0, "'mmembed.media.probe' in __import__('sys').modules")
+    print(pool.wait()[1])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
 def test_one_worker_a_core() -> None:
     assert 1 <= default_workers() <= (os.cpu_count() or 1)

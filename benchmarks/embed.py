@@ -28,13 +28,15 @@ from corpus import RATE, film, photo, sound
 from fresh_runs import spread
 from page import conditions, write_section
 
-from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
-from mmembed.embedding.bench import bench
-from mmembed.embedding.chunk import Chunk, FileRows
-from mmembed.embedding.folder_listing import FolderListing
-from mmembed.embedding.source_file import File
+from mmembed.embedding.engines.chunk import Chunk, FileRows
+from mmembed.embedding.plan.folder_listing import FolderListing
+from mmembed.embedding.plan.source_file import File
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
-from mmembed.space import Space, load_space
+from mmembed.jobs.bench import bench
+from mmembed.preprocess.audio import AudioPreprocess
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.preprocess.video import VideoPreprocess
+from mmembed.space.space import Space, load_space
 from mmembed.store.schema import Provenance, row_schema
 from mmembed.store.writer import write_part
 

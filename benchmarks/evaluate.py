@@ -142,8 +142,8 @@ def run(side: str, queries: int, targets: int, dim: int) -> dict[str, float]:
         began = time.perf_counter()
         index.search(asked, 100)
         return {"seconds": time.perf_counter() - began}
-    from mmembed.evaluation.ranking.relevance import Judged
-    from mmembed.evaluation.ranking.retrieval import score, top
+    from mmembed.evaluation.retrieval.relevance import Judged
+    from mmembed.evaluation.retrieval.retrieval import score, top
 
     began = time.perf_counter()
     if side == "top":

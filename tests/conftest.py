@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
-from mmembed.space import Space
+from mmembed.preprocess.audio import AudioPreprocess
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.preprocess.video import VideoPreprocess
+from mmembed.space.space import Space
 
 
 def tiny_encoders(pooling: str = "attention") -> dict[str, torch.nn.Module]:

@@ -62,9 +62,9 @@ def test_functions_take_few_arguments_and_few_switches(path: Path) -> None:
     ("module", "forbidden"),
     [
         ("mmembed", {"torch", "numpy", "av", "pyarrow"}),
-        ("mmembed.cli", {"torch", "lightning", "numpy", "jsonargparse", "pyarrow"}),
+        ("mmembed.cli.commands", {"torch", "lightning", "numpy", "jsonargparse", "pyarrow"}),
         ("mmembed.media", {"torch", "torchvision", "torchaudio"}),
-        ("mmembed.data.preprocess", {"torch", "torchvision", "torchaudio", "timm"}),
+        ("mmembed.preprocess.base", {"torch", "torchvision", "torchaudio", "timm"}),
         ("mmembed.store.table", {"torch", "timm", "lightning"}),
         ("mmembed.evaluation", {"torch", "timm", "lightning"}),
         ("mmembed.embedding", {"lightning"}),

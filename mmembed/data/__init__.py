@@ -1,5 +1,5 @@
 """Samples become batches: preprocessing, manifests, datasets and the data module.
 
 Nothing is imported here, so that decode workers that need only
-:mod:`mmembed.data.preprocess` never load torch.
+:mod:`mmembed.preprocess.base` never load torch.
 """

@@ -22,9 +22,9 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from mmembed.errors import ManifestError
+from mmembed.errors.plain_text import reason
 from mmembed.modality import MODALITIES, modality_of_suffix
-from mmembed.output import reason
-from mmembed.storage import Place, RemotePath, place
+from mmembed.paths import Place, RemotePath, place
 
 MEDIA = ("image", "audio", "video")
 COLUMNS = ("id", *MODALITIES, "label", "group", "split")

@@ -13,15 +13,15 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from mmembed.embedding.binding import writing
-from mmembed.embedding.catalog import Catalog
-from mmembed.embedding.chunk import Chunk, slices
-from mmembed.embedding.commit import Committed, PartWriter
-from mmembed.embedding.narrowing import Shard
-from mmembed.embedding.past import Past, apply, compare
+from mmembed.embedding.engines.chunk import Chunk, slices
+from mmembed.embedding.engines.part_writer import Committed, PartWriter
+from mmembed.embedding.plan.catalog import Catalog
+from mmembed.embedding.plan.changes import Past, apply, compare
+from mmembed.embedding.plan.provenance import writing
+from mmembed.embedding.plan.shard import Shard
 from mmembed.embedding.progress import EmbedSummary, ProgressDisplay
 from mmembed.errors import ManifestError
-from mmembed.storage import Place, RemotePath
+from mmembed.paths import Place, RemotePath
 from mmembed.store.schema import Provenance
 from mmembed.store.writer import remove_leftovers
 

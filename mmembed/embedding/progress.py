@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mmembed.output import plain, redacted, say
-from mmembed.storage import Place, shown
+from mmembed.errors.plain_text import plain, redacted, say
+from mmembed.paths import Place, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from mmembed.embedding.commit import Committed
+    from mmembed.embedding.engines.part_writer import Committed
 
 LINE_SECONDS = 10.0
 SHOWN_REASONS = 8

@@ -6,13 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mmembed.card import Precision, trusted_packages
-from mmembed.data.answer import MAX_PIXELS
+from mmembed.decoding.messages import MAX_PIXELS
+from mmembed.durations import seconds
 from mmembed.errors import ConfigError
-from mmembed.options import seconds
+from mmembed.space.space_json import Precision, trusted_packages
 from mmembed.store.schema import VectorType
 
-DECODE_MODULES = ["mmembed.data.decode"]  # what decode processes share
+DECODE_MODULES = ["mmembed.decoding.worker"]  # what decode processes share
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class RowOptions:
     @property
     def segment_seconds(self) -> float | None:
         """``segment`` in seconds."""
-        return None if self.segment is None else seconds("--segment", self.segment)
+        return None if self.segment is None else _seconds("--segment", self.segment)
 
     @property
     def hop_seconds(self) -> float | None:
         """``hop`` in seconds."""
-        return self.segment_seconds if self.hop is None else seconds("--hop", self.hop)
+        return self.segment_seconds if self.hop is None else _seconds("--hop", self.hop)
 
     def bound(self) -> dict[str, str | float | None]:
         """Return what a dataset is bound to; None stands for what was not asked for."""
@@ -96,12 +96,12 @@ class Limits:
     @property
     def timeout_seconds(self) -> float:
         """``timeout`` in seconds."""
-        return seconds("--timeout", self.timeout)
+        return _seconds("--timeout", self.timeout)
 
     @property
     def duration_seconds(self) -> float:
         """``max_duration`` in seconds."""
-        return seconds("--max_duration", self.max_duration)
+        return _seconds("--max_duration", self.max_duration)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Machine:
     @property
     def decode_workers(self) -> int:
         """Number of decode processes."""
-        from mmembed.media.pool import default_workers
+        from mmembed.media.guarded_pool import default_workers
 
         return default_workers() if self.workers is None else self.workers
 
@@ -189,3 +189,10 @@ def _at_least(least: int, **options: int | None) -> None:
     for name, value in options.items():
         if value is not None and value < least:
             raise ConfigError(f"--{name} {value}: must be at least {least}")
+
+
+def _seconds(option: str, value: str | float) -> float:
+    try:
+        return seconds(value)
+    except ValueError as error:
+        raise ConfigError(f"{option} {value}: {error}") from None

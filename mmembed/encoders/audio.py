@@ -8,12 +8,12 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from mmembed.data.preprocess import AudioPreprocess
 from mmembed.encoders.backbone import timm_model
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.model_arguments import checked_model_arguments
 from mmembed.encoders.pooling import POOLING
 from mmembed.errors import ConfigError
+from mmembed.preprocess.audio import AudioPreprocess
 
 MOST_MEL_WEIGHTS = 1 << 24
 

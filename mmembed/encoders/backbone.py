@@ -12,7 +12,7 @@ from timm.models import load_checkpoint
 from torch import nn
 
 from mmembed.errors import ConfigError
-from mmembed.output import one_line
+from mmembed.errors.plain_text import one_line
 
 
 def timm_model(name: str, pretrained: bool, arguments: dict[str, Any], channels: int) -> nn.Module:

@@ -17,15 +17,19 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, Preprocess, VideoPreprocess
 from mmembed.encoders.audio import AudioEncoder
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.image import ImageEncoder
 from mmembed.encoders.model_arguments import checked_model_arguments, lasting_model_arguments
 from mmembed.encoders.video import VideoEncoder
 from mmembed.errors import SpaceError
-from mmembed.output import brief, one_line
+from mmembed.errors.plain_text import brief, one_line
+from mmembed.preprocess.audio import AudioPreprocess
+from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.preprocess.video import VideoPreprocess
 
+# Stable names, part of every fingerprint: they stay as they are wherever the classes live.
 CLASSES: dict[str, type[Encoder] | type[Preprocess]] = {
     "mmembed.encoders.image.ImageEncoder": ImageEncoder,
     "mmembed.encoders.audio.AudioEncoder": AudioEncoder,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from mmembed.evaluation.directions import Direction
-from mmembed.evaluation.geometry import neighbour_overlap
 from mmembed.evaluation.items import Items
-from mmembed.evaluation.ranking.metrics import BOUNDED
+from mmembed.evaluation.retrieval.metrics import BOUNDED
+from mmembed.evaluation.space_geometry import neighbour_overlap
 from mmembed.evaluation.statistics import (
     CONFIDENCE,
     Interval,

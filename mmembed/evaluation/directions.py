@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from mmembed.evaluation.faults.answerable import Asked
-from mmembed.evaluation.faults.fault import EXAMPLES
+from mmembed.evaluation.data_checks.answerable import Asked
+from mmembed.evaluation.data_checks.data_fault import EXAMPLES
 from mmembed.evaluation.items import Items, Notion
 from mmembed.evaluation.qrels import Qrels
-from mmembed.evaluation.ranking.metrics import BOUNDED, abstention
-from mmembed.evaluation.ranking.relevance import Relevance, SameKey, Spans
-from mmembed.evaluation.ranking.retrieval import Retrieval, score
-from mmembed.evaluation.ranking.scoring import TIE
+from mmembed.evaluation.retrieval.metrics import BOUNDED, abstention
+from mmembed.evaluation.retrieval.relevance import Relevance, SameKey, Spans
+from mmembed.evaluation.retrieval.retrieval import Retrieval, score
+from mmembed.evaluation.retrieval.scoring import TIE
 from mmembed.evaluation.statistics import (
     Interval,
     interval,

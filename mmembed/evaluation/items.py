@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmembed.errors import ConfigError, StoreError
-from mmembed.evaluation.ranking.scoring import Bags, Ranked
+from mmembed.errors.plain_text import one_line
+from mmembed.evaluation.retrieval.scoring import Bags, Ranked
 from mmembed.evaluation.unusable_rows import UnusableRows, kinds_of, usable_of_each
 from mmembed.evaluation.vectors import members, unit, unit_and_lengths
 from mmembed.modality import MODALITIES
-from mmembed.output import one_line
 from mmembed.store.column_types import is_word
 from mmembed.store.table import EmbeddingTable, StoredRows
 

@@ -11,9 +11,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from mmembed.errors import ConfigError
+from mmembed.errors.plain_text import one_line
 from mmembed.evaluation.items import Items
-from mmembed.evaluation.ranking.relevance import Judged, Spans
-from mmembed.output import one_line
+from mmembed.evaluation.retrieval.relevance import Judged, Spans
 
 NAMES = {
     "query": ("query", "query_id", "query-id", "qid"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from mmembed.evaluation.findings import Evaluation
-from mmembed.evaluation.ranking.metrics import PER_QUERY
+from mmembed.evaluation.results import Evaluation
+from mmembed.evaluation.retrieval.metrics import PER_QUERY
 
 
 def query_table(found: Evaluation) -> pa.Table:

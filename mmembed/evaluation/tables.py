@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mmembed.evaluation.findings import Evaluation
-from mmembed.evaluation.ranking.metrics import METRICS
-from mmembed.output import markdown_text, plain
+from mmembed.errors.plain_text import markdown_text, plain
+from mmembed.evaluation.results import Evaluation
+from mmembed.evaluation.retrieval.metrics import METRICS
 
 Rows = list[list[str]]
 WIDEST = 18  # of a column in the terminal that is not broken into lines

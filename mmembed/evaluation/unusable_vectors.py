@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmembed.evaluation.faults.duplicates import squared_lengths
-from mmembed.evaluation.faults.fault import EXAMPLES, Fault, Kind, counted
+from mmembed.evaluation.data_checks.data_fault import EXAMPLES, Fault, Kind, counted
+from mmembed.evaluation.data_checks.duplicates import squared_lengths
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.unusable_rows import NOT_FINITE, ZERO, UnusableRows
 from mmembed.store.vectors import MISSING, OTHER_LENGTH

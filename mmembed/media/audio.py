@@ -15,9 +15,9 @@ from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.container import BY_SOUNDFILE
 from mmembed.media.pcm import clearly_short, declared_pcm_seconds
 from mmembed.media.resample import fit, mix, needed_range, resample
-from mmembed.media.segments import Span
 from mmembed.media.sniff import Source, path_or_file, sniff, source_name
 from mmembed.media.soundtrack import Range, Track, decode_track
+from mmembed.media.spans import Span
 
 MOST_SAMPLES = 1 << 40  # more in a header means "unknown"
 BLOCK_SAMPLES = 1 << 22  # read in blocks: memory follows what is there, not what is declared

@@ -7,7 +7,7 @@ import os
 from collections import OrderedDict
 from typing import IO, Any
 
-from mmembed.storage import RemotePath
+from mmembed.paths import RemotePath
 
 WHOLE_BYTES = 8 << 20  # smaller files are fetched in one request
 BLOCK_BYTES = 1 << 20  # larger ones in ranges of this,

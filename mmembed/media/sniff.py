@@ -13,7 +13,7 @@ from typing import IO
 from mmembed.errors import MediaError, Stage
 from mmembed.media.remote_file import RemoteFile
 from mmembed.modality import Modality
-from mmembed.storage import Place, RemotePath
+from mmembed.paths import Place, RemotePath
 
 Source = str | os.PathLike[str] | bytes | RemoteFile
 """A path, the encoded file in memory, or a file at a URL."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from mmembed.card import Precision
-from mmembed.embedding.local import usable_device
 from mmembed.errors import ConfigError, MediaError, MissingExtraError, SpaceError
 from mmembed.modality import MODALITIES, Modality
 from mmembed.mteb_encoder.media import as_files, given_name, to_input
-from mmembed.space import Space, load_space
+from mmembed.space.devices import usable_device
+from mmembed.space.space import Space, load_space
+from mmembed.space.space_json import Precision
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta

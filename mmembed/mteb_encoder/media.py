@@ -19,11 +19,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmembed.data.preprocess import Preprocess, VideoPreprocess
 from mmembed.errors import ConfigError
 from mmembed.media.audio import Waveform
 from mmembed.media.image import UPRIGHT, orientation
 from mmembed.media.video import Clip
+from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.video import VideoPreprocess
 
 MANY_GREYS = ("I", "F")  # what modes that Pillow would clip to 8 bits begin with
 TRANSPARENT = ("LA", "PA", "RGBA", "RGBa")
@@ -70,7 +71,7 @@ def given_name(value: Any) -> str:
 
 
 def to_input(value: Any, preprocess: Preprocess, at: str) -> Any:
-    """Return one value of a column as an input of :meth:`mmembed.space.Space.encode`.
+    """Return one value of a column as an input of :meth:`mmembed.space.space.Space.encode`.
 
     A file is a path, bytes, a mapping with ``bytes`` or ``path``, or a decoder of ``datasets``.
     Besides that:

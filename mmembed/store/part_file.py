@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
-from mmembed.output import one_line
-from mmembed.storage import Place, RemotePath
+from mmembed.errors.plain_text import one_line
+from mmembed.paths import Place, RemotePath
 from mmembed.store.column_types import check_columns, check_names, vector_length
 from mmembed.store.dataset_files import errors_folder, has_file
 from mmembed.store.schema import Provenance

@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from mmembed.errors import StoreError
-from mmembed.output import one_line
+from mmembed.errors.plain_text import one_line
 
 FORMAT = 1
 ID_BYTES = 16

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from mmembed.errors import StoreError
-from mmembed.output import one_line
-from mmembed.storage import Place, place
+from mmembed.errors.plain_text import one_line
+from mmembed.paths import Place, place
 from mmembed.store.column_types import joined, with_plain_types
 from mmembed.store.dataset_files import ERRORS, errors_folder, names_in, part_files
 from mmembed.store.part_file import NEEDED, read_footer, read_part, read_part_errors

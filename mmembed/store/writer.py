@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmembed.errors import StoreError
-from mmembed.output import one_line
-from mmembed.storage import Place, RemotePath
+from mmembed.errors.plain_text import one_line
+from mmembed.paths import Place, RemotePath
 from mmembed.store.dataset_files import (
     CARD,
     COMPACTION,

@@ -16,8 +16,8 @@ import lightning.pytorch as pl
 import torch
 
 from mmembed.errors import MmembedError, Terminated
-from mmembed.output import say
-from mmembed.storage import shown
+from mmembed.errors.plain_text import say
+from mmembed.paths import shown
 from mmembed.training.nonfinite_steps import skipped_steps
 
 LINE_SECONDS = 60.0

@@ -13,14 +13,14 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from mmembed.data.batching import Batch
+from mmembed.data.batch import Batch
 from mmembed.errors import ConfigError
-from mmembed.space import Space
+from mmembed.space.space import Space
 from mmembed.training.losses import InfoNCE, Loss, Relation
 from mmembed.training.mixed_precision import MixedPrecision
 from mmembed.training.nonfinite_steps import SkipNonFiniteSteps
 from mmembed.training.optim import adamw, warmup_cosine
-from mmembed.training.validation import VectorCollector
+from mmembed.training.validation_metrics import VectorCollector
 
 CHANCE_EVERY = 5
 STUCK = 0.01

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mmembed.cli import main
+from mmembed.cli.commands import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -15,8 +15,8 @@ import soundfile
 import yaml
 from PIL import Image
 
-from mmembed.cli import main
-from mmembed.space import load_space
+from mmembed.cli.commands import main
+from mmembed.space.space import load_space
 from mmembed.store.table import EmbeddingTable, read_errors
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from mmembed.cli import main
-from mmembed.embedding import embed
+from mmembed.cli.commands import main
+from mmembed.embedding.embed import embed
 from mmembed.encoders import ImageEncoder
-from mmembed.space import Space
+from mmembed.space.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 from tests.embedding.corpus import make_corpus

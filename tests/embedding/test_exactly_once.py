@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmembed.embedding import embed
+from mmembed.embedding.embed import embed
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.conftest import default_signals
 from tests.embedding.conftest import write_clip, write_picture, write_sound

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmembed.data.answer import Problem
-from mmembed.embedding.catalog import Catalog
-from mmembed.embedding.chunk import Chunk, FileRows
-from mmembed.embedding.commit import Committed
+from mmembed.decoding.messages import Problem
+from mmembed.embedding.engines.chunk import Chunk, FileRows
+from mmembed.embedding.engines.part_writer import Committed
 from mmembed.embedding.job import Job
-from mmembed.embedding.listing import list_source
-from mmembed.embedding.narrowing import Shard
+from mmembed.embedding.plan.catalog import Catalog
+from mmembed.embedding.plan.listing import list_source
+from mmembed.embedding.plan.shard import Shard
 from mmembed.embedding.progress import EmbedSummary
 from mmembed.store.schema import Provenance, row_schema
 from mmembed.store.table import read_errors

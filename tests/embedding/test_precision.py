@@ -17,18 +17,18 @@ import soundfile
 import torch
 from torch import Tensor
 
-from mmembed.embedding import embed
-from mmembed.embedding.commit import Committed
-from mmembed.embedding.ray_worker import Task, Worker
+from mmembed.embedding.embed import embed
+from mmembed.embedding.engines.part_writer import Committed
+from mmembed.embedding.engines.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.encoders import AudioEncoder, ImageEncoder
-from mmembed.encoders.reduced_precision import (
+from mmembed.space.reduced_precision import (
     MOST_BETWEEN,
     ROUNDING,
     PrecisionCheck,
     vector_error,
 )
-from mmembed.space import Space, load_space
+from mmembed.space.space import Space, load_space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.conftest import tiny_encoders
 from tests.embedding.conftest import write_picture, write_sound
@@ -196,9 +196,9 @@ def test_honest_bf16_is_left_alone(
 def test_a_worker_of_a_cluster_checks_likewise(
     media: Path, tiny_space_folder: Path, tmp_path: Path, break_bf16: Callable[..., None]
 ) -> None:
-    from mmembed.embedding.chunk import Chunk
-    from mmembed.embedding.listing import list_source
-    from mmembed.storage import place
+    from mmembed.embedding.engines.chunk import Chunk
+    from mmembed.embedding.plan.listing import list_source
+    from mmembed.paths import place
 
     break_bf16(ImageEncoder, garbage)
     names = ("space.json", "model.safetensors")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from mmembed.cli import main
-from mmembed.embedding import embed
+from mmembed.cli.commands import main
+from mmembed.embedding.embed import embed
 from mmembed.errors import ConfigError, ManifestError, StoreError
-from mmembed.storage import RemotePath, place
+from mmembed.paths import RemotePath, place
 from mmembed.store.dataset_files import part_files
 from mmembed.store.part_file import open_part
 from mmembed.store.table import EmbeddingTable, read_errors

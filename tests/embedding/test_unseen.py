@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmembed.cli import main
-from mmembed.embedding import EmbedSummary, embed
+from mmembed.cli.commands import main
+from mmembed.embedding.embed import embed
+from mmembed.embedding.progress import EmbedSummary
 from mmembed.errors import ManifestError, VerdictError
 from mmembed.store.table import read_errors
 from tests.embedding.conftest import Blindness, write_picture
-from tests.embedding.test_changes import snapshot
+from tests.embedding.plan.test_changes import snapshot
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_shards_keep_what_none_of_them_can_see(
 def test_with_checksums_what_can_not_be_read_keeps_its_rows(
     runs: Runs, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mmembed.embedding import catalog
+    from mmembed.embedding.plan import catalog
 
     runs(checksum=True)
     before, read = runs.rows(), catalog.checksum

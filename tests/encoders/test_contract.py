@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mmembed.encoders
-from mmembed.data.batching import collate
+from mmembed.data.batch import collate
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.description import build, describe
 from tests.conftest import tiny_encoders

@@ -11,20 +11,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmembed.card import read_card
-from mmembed.cli import main
-from mmembed.data.preprocess import ImagePreprocess
+from mmembed.cli.commands import main
 from mmembed.encoders import AudioEncoder, ImageEncoder
 from mmembed.encoders.description import CLASSES, NAMES, build, describe, is_own
 from mmembed.errors import ConfigError, SpaceError
-from mmembed.space import Space, load_space
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.space.space import Space, load_space
+from mmembed.space.space_json import read_card
 from tests.embedding.conftest import write_picture
 from tests.encoders.test_contract import concrete_encoders
 from tests.space_files import change, copied
 
 OWN = """
 import torch
-from mmembed.data.preprocess import ImagePreprocess
+from mmembed.preprocess.image import ImagePreprocess
 from mmembed.encoders import Encoder, ImageEncoder
 
 
@@ -106,7 +106,7 @@ def test_trust_holds_for_the_package_and_nothing_that_begins_like_it(own_space: 
         ("mytowers.nowhere.Tower", "can't be imported"),
         ("mytowers.broken.Tower", "can't be imported: two lines"),
         ("mytowers", "--trust mytowers"),
-        ("mmembed.cli.main", "is neither an Encoder nor a Preprocess of mmembed"),
+        ("mmembed.cli.commands.main", "is neither an Encoder nor a Preprocess of mmembed"),
         ("mytowers/vision.Tower", "is not the path of a class"),
     ],
 )

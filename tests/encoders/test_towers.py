@@ -7,11 +7,13 @@ import pytest
 import timm
 import torch
 
-from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
 from mmembed.encoders.description import build, describe
 from mmembed.encoders.pooling import GRUPooling, masked_mean
 from mmembed.errors import ConfigError, SpaceError
+from mmembed.preprocess.audio import AudioPreprocess
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.preprocess.video import VideoPreprocess
 
 
 def test_image_encoder_equals_the_timm_model_it_names() -> None:

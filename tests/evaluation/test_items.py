@@ -11,9 +11,9 @@ import pytest
 
 from mmembed.errors import ConfigError, StoreError
 from mmembed.evaluation.items import Pool, choose_split, read_items
-from mmembed.evaluation.ranking.relevance import SameKey
-from mmembed.evaluation.ranking.retrieval import score, top
-from mmembed.evaluation.ranking.scoring import Bags
+from mmembed.evaluation.retrieval.relevance import SameKey
+from mmembed.evaluation.retrieval.retrieval import score, top
+from mmembed.evaluation.retrieval.scoring import Bags
 from mmembed.store.table import EmbeddingTable, StoredRows
 
 from .conftest import dataset

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmembed.cli import main
+from mmembed.cli.commands import main
 from mmembed.errors import StoreError
-from mmembed.evaluation import evaluate
-from mmembed.evaluation.findings import Evaluation
+from mmembed.evaluation.evaluate import evaluate
 from mmembed.evaluation.items import NOTIONS, Items, Pool, read_items
+from mmembed.evaluation.results import Evaluation
 from mmembed.evaluation.unusable_rows import KINDS, UnusableRows, kinds_of
 from mmembed.evaluation.unusable_vectors import usable
 from mmembed.store.table import EmbeddingTable, StoredRows

@@ -15,7 +15,7 @@ import soundfile
 from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.audio import decode_audio
 from mmembed.media.probe import probe
-from mmembed.media.segments import Span, cut
+from mmembed.media.spans import Span, cut
 
 RATE = 16000
 Make = Callable[..., Any]

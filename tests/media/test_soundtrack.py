@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmembed.media.audio import decode_audio
-from mmembed.media.segments import Span
+from mmembed.media.spans import Span
 
 RATE = 16000
 Make = Callable[..., Any]

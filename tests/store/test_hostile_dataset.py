@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmembed.cli import main
+from mmembed.cli.commands import main
 from mmembed.errors import StoreError
-from mmembed.store.compact import compact
+from mmembed.jobs.compact import compact
 from mmembed.store.dataset_files import names_in, one_line, part_files, read_small_text
 from mmembed.store.lock import locked
 from mmembed.store.table import EmbeddingTable, read_errors
@@ -27,7 +27,7 @@ from mmembed.store.writer import (
     write_part,
     write_whole,
 )
-from tests.store.test_compact import write_parts
+from tests.jobs.test_compact import write_parts
 from tests.store.test_writer import PROVENANCE, failure, table_of
 
 EVERY: dict[str, Callable[[Path], object]] = {
@@ -186,7 +186,7 @@ WAITING = """
 import sys
 from pathlib import Path
 from mmembed.errors import MmembedError
-from mmembed.store.compact import compact
+from mmembed.jobs.compact import compact
 from mmembed.store.table import EmbeddingTable, read_errors
 from mmembed.store.writer import read_card_text, remove_leftovers
 folder = Path(sys.argv[1])

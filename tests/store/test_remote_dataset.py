@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from mmembed.errors import StoreError
-from mmembed.storage import RemotePath, place
+from mmembed.jobs.compact import compact
+from mmembed.paths import RemotePath, place
 from mmembed.store import part_file
-from mmembed.store.compact import compact
 from mmembed.store.dataset_files import names_in, read_small_text
 from mmembed.store.table import EmbeddingTable, read_errors
 from mmembed.store.writer import remove_leftovers, remove_part
-from tests.store.test_compact import write_parts
+from tests.jobs.test_compact import write_parts
 
 
 @pytest.fixture

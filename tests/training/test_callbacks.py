@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from mmembed.cli import main
-from mmembed.space import load_space
+from mmembed.cli.commands import main
+from mmembed.space.space import load_space
 
 Write = Callable[..., str]
 MODULE = "mmembed.training.module.ContrastiveModule"

@@ -9,9 +9,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from mmembed.data.batching import Batch
+from mmembed.data.batch import Batch
 from mmembed.errors import ConfigError
-from mmembed.space import Space
+from mmembed.space.space import Space
 from mmembed.training.losses import InfoNCE, SupervisedContrastive
 from mmembed.training.module import ContrastiveModule
 from mmembed.training.optim import adamw, warmup_cosine_factor

@@ -14,12 +14,12 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader
 
-from mmembed.cli import main
-from mmembed.data.batching import Batch
-from mmembed.data.preprocess import ImagePreprocess
+from mmembed.cli.commands import main
+from mmembed.data.batch import Batch
 from mmembed.encoders import ImageEncoder
 from mmembed.errors import MmembedError
-from mmembed.space import Space, load_space
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.space.space import Space, load_space
 from mmembed.training.module import ContrastiveModule
 from mmembed.training.nonfinite_steps import SkipNonFiniteSteps
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from mmembed.cli import main, terminated_by_signal
+from mmembed.cli.commands import main, terminated_by_signal
 from mmembed.errors import Terminated
-from mmembed.space import Space, load_space
+from mmembed.space.space import Space, load_space
 from tests.conftest import default_signals
 
 Write = Callable[..., str]

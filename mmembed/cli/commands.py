@@ -1,0 +1,133 @@
+"""The ``mmembed`` command: one table of jobs, each imported only when it is called.
+
+A user's mistake comes out as ``mmembed: error: …`` and exit code 2, never as a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import gc
+import importlib
+import importlib.metadata
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from mmembed.errors import ConfigError, MmembedError, Terminated
+from mmembed.errors.plain_text import say, show_unencodable
+
+JOBS: dict[str, tuple[str, str, str]] = {
+    "fit": ("mmembed.cli.fit", "run", "train a space from a config"),
+    "validate": ("mmembed.cli.fit", "run", "score a checkpoint on the val split"),
+    "test": ("mmembed.cli.fit", "run", "score a checkpoint on the test split"),
+    "predict": ("mmembed.cli.fit", "run", "vectors of the test split, in memory"),
+    "embed": ("mmembed.cli.embed", "run", "a folder or manifest of media to Parquet"),
+    "bench": ("mmembed.cli.embed", "run", "where the time goes when a folder is embedded"),
+    "compact": ("mmembed.cli.compact", "run", "merge the small parts of a dataset"),
+    "evaluate": ("mmembed.cli.evaluate", "run", "a Parquet dataset to scores and a report"),
+}
+
+
+def run() -> int:
+    """Run :func:`main` for a process that ends with it.
+
+    Python looks through all objects as it ends, which takes a second or two after torch was
+    imported, and frees nothing that the end of the process would not.
+    """
+    code = main()
+    gc.freeze()
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one job and return its exit code: 0, 1 if what came of it is not what was asked for.
+
+    A user's mistake is 2, Ctrl-C 130, SIGTERM 143.
+
+    Args:
+        arguments: words of the command line, without ``mmembed``; None takes the process's own.
+    """
+    # Threads that wait for work must not spin: decode workers and other programs want the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    show_unencodable()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        say(usage())
+        return 0
+    if words[0] in ("-V", "--version"):
+        say(f"mmembed {importlib.metadata.version('mmembed')}")
+        return 0
+    try:
+        with terminated_by_signal():
+            return _job(words[0])(words)
+    except Terminated as stop:
+        say(f"mmembed: stopped by SIGTERM{': ' if stop.way_on else ''}{stop.way_on}", sys.stderr)
+        return stop.exit_code
+    except MmembedError as error:
+        say(f"mmembed: error: {error}", sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        say("mmembed: stopped", sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+@contextmanager
+def terminated_by_signal() -> Iterator[None]:
+    """Raise :class:`Terminated` where SIGTERM arrives inside, and at the end if it got lost.
+
+    A SIGTERM that is ignored, or that the calling program handles, is left to it. Only the first
+    one raises, so that the clean-up is not disturbed.
+    """
+    usual = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[Terminated] = []
+
+    def stop(*_: object) -> None:
+        if not arrived:
+            arrived.append(Terminated())
+            raise arrived[0]
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except BaseException:
+        if not arrived:
+            raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if arrived:
+        raise arrived[0]
+
+
+def usage() -> str:
+    """Return the help text: a line a job."""
+    width = max(map(len, JOBS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, _, text) in JOBS.items()]
+    return "\n".join(
+        [
+            "usage: mmembed JOB ...",
+            "",
+            "Images, sounds and videos to vectors in one space, to Parquet, to a verdict.",
+            "",
+            *lines,
+            "",
+            "mmembed JOB --help says more; mmembed --version says which one this is.",
+        ]
+    )
+
+
+def _job(name: str) -> Callable[[list[str]], int]:
+    if name not in JOBS:
+        near = difflib.get_close_matches(name, JOBS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(JOBS)}"
+        raise ConfigError(f"there is no job {name}; {hint}")
+    module, function, _ = JOBS[name]
+    return getattr(importlib.import_module(module), function)

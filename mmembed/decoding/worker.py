@@ -1,0 +1,177 @@
+"""Files to values, as a decode worker does it: probe, check limits, cut, load, preprocess.
+
+It runs in processes that never load torch, on a few files at a time, and stops early where the
+values of long media would take too much memory. It knows nothing of models, of batches or of the
+process it runs in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mmembed.decoding.messages import MAX_PIXELS, MAX_SECONDS, SEND_BYTES, Piece, Problem, Request
+from mmembed.errors import MediaError, Stage, TruncatedError
+from mmembed.media.image import limit_pixels
+from mmembed.media.probe import MediaInfo, Source, probe
+from mmembed.media.sniff import opened
+from mmembed.media.spans import Span
+from mmembed.preprocess.base import Preprocess
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Decodes some files: a piece or a problem for each, in order, until ``send_bytes`` are full.
+
+    The answer may be shorter than the requests, and its last piece may lack spans; ask again for
+    what is missing.
+
+    Args:
+        preprocess: by modality; files of other modalities are problems.
+        send_bytes: about how much values may take; one file's first spans are always taken.
+        max_pixels: pictures and videos with more pixels (a frame) are problems.
+        max_seconds: sounds and videos that last longer are problems.
+        allow_truncated: take what there is of a sound or video that stops early.
+        with_sound: a video has the spans of its sound track too, after those of its pictures.
+    """
+
+    preprocess: Mapping[str, Preprocess]
+    send_bytes: int = SEND_BYTES
+    max_pixels: int = MAX_PIXELS
+    max_seconds: float = MAX_SECONDS
+    allow_truncated: bool = False
+    with_sound: bool = False
+
+    def __call__(self, requests: Sequence[Request]) -> list[Piece | Problem]:
+        """Return an answer for each request that was begun; any error of a file is its own."""
+        limit_pixels(self.max_pixels)
+        answers: list[Piece | Problem] = []
+        room = self.send_bytes
+        for request in requests:
+            if room <= 0:
+                break
+            answer = self._decode(request, room)
+            answers.append(answer)
+            room -= answer.size_bytes if isinstance(answer, Piece) else 0
+        return answers
+
+    def _decode(self, request: Request, room: int) -> Piece | Problem:
+        stage: Stage = "probe"
+        modality = request.modality
+        try:
+            source = opened(request.location)
+            info = probe(source)
+            modality = modality or info.modality
+            refusal = self._refusal(request.modality, info) or self._excess(info)
+            if refusal:
+                return Problem("probe", "MediaError", refusal, modality=modality)
+            stage = "decode"
+            return self._load(source, request, modality, info, room)
+        except MediaError as error:
+            return Problem(error.stage, "MediaError", error.message, error.decoder, 1, modality)
+        except MemoryError:
+            message = "needs more memory than a decode worker may take. Raise --memory_mb."
+            return Problem(stage, "MemoryError", message, modality=modality)
+        except Exception as error:
+            message = str(error) or "no message"
+            return Problem(stage, type(error).__name__, message, modality=modality)
+
+    def _refusal(self, wanted: str | None, info: MediaInfo) -> str:
+        known = ", ".join(self.preprocess)
+        if (wanted or info.modality) not in self.preprocess:
+            return f"is {wanted or info.modality}; only {known} is embedded here"
+        sound_track = wanted == "audio" and info.modality == "video" and info.has_audio
+        if wanted not in (None, info.modality) and not sound_track:
+            return f"is {info.modality} by its content, but the manifest says {wanted}"
+        return ""
+
+    def _excess(self, info: MediaInfo) -> str:
+        pixels = (info.width or 0) * (info.height or 0)
+        if pixels > self.max_pixels:
+            size = f"{info.width} × {info.height} pixels"
+            return f"has {size}, more than {self.max_pixels}. Scale it down, or raise --max_pixels."
+        if (info.duration_seconds or 0.0) > self.max_seconds:
+            length = f"{info.duration_seconds:.0f} s, more than {self.max_seconds:.0f} s"
+            return f"lasts {length}. Cut it, or raise --max_duration."
+        return ""
+
+    def _load(
+        self, source: Source, request: Request, modality: str, info: MediaInfo, room: int
+    ) -> Piece | Problem:
+        spans = list(self._spans(request, modality, info))
+        if not spans:
+            return Problem("decode", "MediaError", "is too short to embed", modality=modality)
+        if request.first >= len(spans):
+            message = "changed while it was being read. Run again."
+            return Problem("decode", "MediaError", message, modality=modality)
+        piece = Piece(spans[request.first][0], len(spans))
+        kind, preprocess = piece.modality, self.preprocess[piece.modality]
+        together = preprocess.together(info)
+        wanted = [span for other, span in spans[request.first :] if other == kind]
+        for media, span, truncated in self._loaded(kind, source, wanted, together):
+            if media is not None:
+                piece.spans.append(span)
+                piece.values.append(preprocess(media))
+                room -= piece.values[-1].nbytes
+            piece.taken += 1
+            if truncated:
+                piece.truncated = True
+                piece.taken = len(wanted)
+                break
+            whole = piece.taken % together == 0
+            if whole and piece.values and room < together * piece.values[-1].nbytes:
+                break
+        return piece
+
+    def _loaded(
+        self, kind: str, source: Source, spans: list[Span | None], together: int
+    ) -> Iterator[tuple[Any, Span | None, bool]]:
+        """Yield what spans hold, as :meth:`_load_span` does it for one.
+
+        They are decoded ``together``, always the same ones, so that what a file gives does not
+        depend on where its pieces end; if that fails, one by one, for each to say its own.
+        """
+        for start in range(0, len(spans), together):
+            few = spans[start : start + together]
+            media: list[Any] = []
+            with suppress(MediaError):
+                media = self.preprocess[kind].load_spans(source, few) if len(few) > 1 else []
+            if media:
+                yield from ((each, span, False) for each, span in zip(media, few, strict=True))
+            else:
+                yield from (self._load_span(kind, source, span) for span in few)
+
+    def _load_span(
+        self, kind: str, source: Source, span: Span | None
+    ) -> tuple[Any, Span | None, bool]:
+        """Return what a span holds, the span as far as the file goes, and if that is not all.
+
+        Where a file stops early, a rest shorter than the preprocess's ``min_seconds`` is None.
+        """
+        preprocess = self.preprocess[kind]
+        try:
+            return preprocess.load(source, span), span, False
+        except TruncatedError as error:
+            if not self.allow_truncated:
+                raise
+            if span is not None:
+                end = min(error.end_seconds, span.end_seconds)
+                if span.index and end - span.start_seconds < max(preprocess.min_seconds, 1e-6):
+                    return None, span, True
+                if end <= span.start_seconds:
+                    raise
+                span = replace(span, end_seconds=end)
+            return preprocess.load(source, span, allow_truncated=True), span, True
+
+    def _spans(
+        self, request: Request, modality: str, info: MediaInfo
+    ) -> Iterator[tuple[str, Span | None]]:
+        """Yield modality and span of each row that the file is to have."""
+        for span in self.preprocess[modality].spans(info):
+            yield modality, span
+        heard = info.has_audio and info.sound_seconds != 0
+        if self.with_sound and request.modality is None and info.modality == "video" and heard:
+            for span in self.preprocess["audio"].spans(info):
+                yield "audio", span

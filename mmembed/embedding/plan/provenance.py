@@ -1,0 +1,166 @@
+"""A dataset belongs to one space, one source, one way of cutting, and one run at a time.
+
+Its source is the folder, or the manifest itself: another manifest beside it names other files. In
+older datasets the folder stands for whichever of its manifests was embedded; one that names all of
+the dataset's files continues it, and is its source from then on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from mmembed.embedding.plan.changes import read_without_vectors
+from mmembed.embedding.plan.listing import Listing, ManifestListing
+from mmembed.embedding.plan.shard import Shard
+from mmembed.errors import StoreError
+from mmembed.errors.plain_text import reason
+from mmembed.paths import Place, RemotePath
+from mmembed.store.dataset_files import CARD, part_files
+from mmembed.store.lock import locked
+from mmembed.store.part_file import open_part
+from mmembed.store.schema import Provenance
+from mmembed.store.writer import read_card_text, write_card
+
+OF_MANIFESTS = "sample_id"  # a column that every part of a manifest has, and none of a folder
+
+
+def source_text(source: Place) -> str:
+    """Return a source as a dataset names it: an absolute path, or a URL."""
+    if isinstance(source, RemotePath):
+        return str(source)
+    absolute, real = os.path.abspath(source), os.path.realpath(source)
+    return absolute if os.path.realpath(absolute) == real else real  # a link before a ``..``
+
+
+def agreed(out: Place, provenance: Provenance, listing: Listing) -> Provenance:
+    """Return what the parts that are written now say of themselves.
+
+    That is ``provenance``, with the source spelled as the dataset does already.
+
+    Raises:
+        StoreError: ``out`` is no dataset, or another space, source or setting made it.
+    """
+    made = _made(out)
+    return provenance if made is None else _agreed(out, made, provenance, listing)
+
+
+@contextmanager
+def writing(
+    out: Place, provenance: Provenance, listing: Listing, shard: Shard | None = None
+) -> Iterator[None]:
+    """Bind a dataset to what makes it, and keep other runs out of it meanwhile.
+
+    Shards of one source may write to one dataset at the same time, each once. The lock ends with
+    the process, however that ends.
+
+    Raises:
+        StoreError: another run is writing to it, or something else made it.
+    """
+    if isinstance(out, Path):
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{out}: can't be made: {reason(error)}") from None
+    with locked(out, "" if shard is None else f"{shard.index}-of-{shard.count}"):
+        made = _made(out)
+        now = provenance if made is None else _agreed(out, made, provenance, listing)
+        if made is None or made.source != now.source:
+            write_card(out, now.to_json())
+        yield
+
+
+def _made(out: Place) -> Provenance | None:
+    """Return what made a dataset; None if nothing is there yet."""
+    try:
+        if not out.exists():
+            return None
+        if not out.is_dir():  # asked last: another run may make it just now
+            raise StoreError(f"{out}: is a file, but the dataset is a folder")
+        is_empty = all(path.name.startswith(".") for path in out.iterdir())
+    except OSError as error:
+        raise StoreError(f"{out}: can't be looked at: {reason(error)}") from None
+    text = read_card_text(out)
+    if text is None and not is_empty:
+        raise StoreError(
+            f"{out}: has files but no {CARD}, so it is no dataset. Name another folder."
+        )
+    if text is None or not part_files(out):
+        return None
+    return Provenance.from_json(text, str(out / CARD))
+
+
+def _agreed(out: Place, made: Provenance, now: Provenance, listing: Listing) -> Provenance:
+    if made.fingerprint != now.fingerprint:
+        raise StoreError(
+            f"{out}: made by space {made.space} ({made.fingerprint[:8]}), not by "
+            f"{now.space} ({now.fingerprint[:8]}). Name another folder, or remove "
+            "this one."
+        )
+    source = _agreed_source(out, made.source, now.source, listing)
+    before, asked = dict(made.settings or {}), dict(now.settings or {})
+    for name in sorted({*before, *asked}):
+        if before.get(name) != asked.get(name):
+            raise StoreError(
+                f"{out}: made {_said(name, before)}, not {_said(name, asked)}. "
+                "Give the same, or name another folder."
+            )
+    return replace(now, source=source)
+
+
+def _agreed_source(out: Place, made: str, now: str, listing: Listing) -> str:
+    """Return the source of a dataset from now on, spelled as before if it is the same."""
+    if isinstance(listing, ManifestListing):
+        folder = source_text(listing.root)
+        if made == now or (_same(made, now) and _same(os.path.dirname(made), folder)):
+            return made
+        if _same(made, folder) and _has_manifest_rows(out):
+            _check_names_all(out, listing, now)
+            return now
+    elif _same(made, now):
+        if _has_manifest_rows(out):
+            raise StoreError(
+                f"{out}: holds the vectors of a manifest in {made}, not of the folder itself. "
+                "Name that manifest, or another folder for the dataset."
+            )
+        return made
+    raise StoreError(f"{out}: holds the vectors of {made}, not of {now}. Name another folder.")
+
+
+def _same(made: str, now: str) -> bool:
+    """Return whether two texts name one file or folder; links to it do."""
+    if made == now:
+        return True
+    remote = "://" in made or "://" in now
+    return not remote and os.path.realpath(made) == os.path.realpath(now)
+
+
+def _has_manifest_rows(out: Place) -> bool:
+    for part in part_files(out):
+        with suppress(OSError, pa.ArrowException), open_part(part) as file:
+            return OF_MANIFESTS in file.schema_arrow.names
+    return False
+
+
+def _check_names_all(out: Place, listing: ManifestListing, now: str) -> None:
+    """Refuse a manifest that would take out rows of an older dataset, which may be another's."""
+    named, others = listing.paths(), set[str]()
+    for part in part_files(out):
+        for table in read_without_vectors(part):
+            others |= {path for path in table["path"].to_pylist() if path not in named}
+    if others:
+        raise StoreError(
+            f"{out}: made from a manifest beside {now}, which may be another: it does not name "
+            f"{len(others):,} of the dataset's files, such as {min(others)}. Go on with the "
+            "manifest that made it, as it was then, or name another folder."
+        )
+
+
+def _said(name: str, settings: Mapping[str, object]) -> str:
+    value = settings.get(name)
+    return f"without {name}" if value is None else f"with {name} {value}"

@@ -41,7 +41,7 @@ from mmembed.space.space_json import (
     space_file,
     trusted_packages,
 )
-from mmembed.store.writer import write_whole
+from mmembed.store.whole_file import write_whole
 
 FINITE_ADVICE = "Train with a lower model.learning_rate, or in fp32 (trainer.precision: 32-true)."
 

@@ -73,15 +73,21 @@ def compact(out: str | Path, part_rows: int = PART_ROWS) -> CompactSummary:
 
 def _groups(parts: Iterable[Footer], part_rows: int) -> Iterator[list[Footer]]:
     """Yield parts that become one: of one schema, and not many more than ``part_rows`` rows."""
-    group: list[Footer] = []
-    total = 0
+    alike: list[list[Footer]] = []
     for part in parts:
-        if group:
-            alike = part.schema.equals(group[0].schema, check_metadata=True)
-            if not alike or total + part.rows > part_rows:
+        for others in alike:
+            if part.schema.equals(others[0].schema, check_metadata=True):
+                others.append(part)
+                break
+        else:
+            alike.append([part])
+    for others in alike:
+        group: list[Footer] = []
+        total = 0
+        for part in others:
+            if group and total + part.rows > part_rows:
                 yield group
                 group, total = [], 0
-        group.append(part)
-        total += part.rows
-    if group:
+            group.append(part)
+            total += part.rows
         yield group

@@ -219,7 +219,7 @@ def test_parts_of_any_size_become_as_few_as_fit(
 
 def test_parts_decoded_by_other_versions_stay_apart_and_say_by_which(tmp_path: Path) -> None:
     dataset = EmbeddingDataset(tmp_path)
-    for number, version in enumerate(["11.0", "11.0", "12.0", "12.0", "12.0"]):
+    for number, version in enumerate(["11.0", "12.0", "11.0", "12.0", "12.0"]):
         rows = table_of(3)
         schema = with_libraries(rows.schema, {"Pillow": version})
         rows = rows.replace_schema_metadata(schema.metadata)

@@ -87,7 +87,7 @@ def test_our_own_mistakes_keep_their_traceback(job: Callable) -> None:
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
     program = (
-        "import sys; from mmembed import cli\n"
+        "import sys; from mmembed.cli import commands as cli\n"
         "def job(words):\n    raise BrokenPipeError\n"
         "cli._job = lambda name: job\n"
         "sys.exit(cli.main(['fit']))"

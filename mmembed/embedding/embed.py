@@ -90,7 +90,7 @@ def embed_as(
     share = None if this.shard is None else Shard.parse(this.shard)
     card = read_card(space)
     listing = list_source(media, dataset)
-    if rows.with_sound and (listing.by_modality or "audio" not in card["encoders"]):
+    if rows.with_sound and (listing.by_modality or "audio" not in card["fields"].values()):
         raise ConfigError(_no_sound(listing, card["name"]))
     named = source_text(listing.source)
     asked = Provenance(card["fingerprint"], card["name"], card["dim"], named, rows.bound())

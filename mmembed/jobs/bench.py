@@ -33,8 +33,8 @@ from mmembed.media.probe import probe
 from mmembed.media.sniff import opened
 from mmembed.paths import place
 from mmembed.preprocess.base import Preprocess
-from mmembed.space.devices import usable_device
-from mmembed.space.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from mmembed.space.space_json import Precision
 from mmembed.store.schema import Provenance, row_schema
 from mmembed.store.writer import write_part
@@ -144,9 +144,10 @@ def bench(
     seconds = {"list": (time.perf_counter() - began) / max(len(listed), 1)}
     chosen = np.random.default_rng(seed).permutation(len(listed))[:files]
     sample = [listed[i] for i in sorted(chosen.tolist())]
-    model = load_space(space, usable_device(machine.device), machine.trust)
+    model = load_space(space, machine.device, machine.trust)
     alone = sample[:: max(1, len(sample) // ALONE)]
-    cost, items = _decoded(alone, model.preprocess)
+    preprocess = model.preprocess_of_kind
+    cost, items = _decoded(alone, preprocess)
     measured: Counter[str] = Counter(kind for kind, _ in items)
     if not items:
         raise ManifestError(f"{source}: none of {len(alone)} files can be embedded")
@@ -156,7 +157,7 @@ def bench(
     seconds["write"] = _write_seconds(alone, items, model.dim, listing) / len(items)
     workers, failed = machine.decode_workers, len(alone) - len(items)
     report = BenchReport(len(listed), measured, failed, max(workers, 1), seconds)
-    engine = LocalEngine(model, model.preprocess, precision, machine.batch_size, workers)
+    engine = LocalEngine(model, preprocess, precision, machine.batch_size, workers)
     report.run_seconds = _run_seconds(engine, sample, listing)
     return report
 
@@ -191,10 +192,11 @@ def _model_seconds(
     """Return the seconds of all values through the model, in batches of one padded length."""
     sizes = BatchSizes(model.device, batch_size)
     buckets: Buckets[None] = Buckets(sizes.size)
+    preprocess = model.preprocess_of_kind
     batches: list[tuple[Any, list[tuple[None, np.ndarray]]]] = []
     for kind, values in items:
         for value in values:
-            bucket = kind, model.preprocess[kind].bucket(value)
+            bucket = kind, preprocess[kind].bucket(value)
             sizes.meet(bucket, value)
             batches += buckets.add(None, bucket, value)
     batches += buckets.flush()

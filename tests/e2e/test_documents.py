@@ -110,6 +110,11 @@ def test_every_program_shown_runs(program: str, workplace: Path) -> None:
             shutil.copy(next((media / kind).iterdir()), workplace / name)
     if not (workplace / "OUT").exists():
         (workplace / "OUT").symlink_to(workplace / "runs" / "avdigits" / "embeddings")
+    for page in PAGES:
+        for text in blocks(page, "python"):
+            if name := re.match(r"# (\S+/\S+\.py)\n", text):
+                (workplace / name[1]).parent.mkdir(exist_ok=True)
+                (workplace / name[1]).write_text(text, "utf-8")
     script = workplace / "program.py"
     script.write_text(program, "utf-8")
     done = subprocess.run(

@@ -22,13 +22,14 @@ from mmembed.embedding.engines.part_writer import Committed
 from mmembed.embedding.engines.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.encoders import AudioEncoder, ImageEncoder
+from mmembed.space.loading import load_space
 from mmembed.space.reduced_precision import (
     MOST_BETWEEN,
     ROUNDING,
     PrecisionCheck,
     vector_error,
 )
-from mmembed.space.space import Space, load_space
+from mmembed.space.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.conftest import tiny_encoders
 from tests.embedding.conftest import write_picture, write_sound

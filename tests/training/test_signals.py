@@ -16,7 +16,8 @@ import torch
 
 from mmembed.cli.commands import main, terminated_by_signal
 from mmembed.errors import Terminated
-from mmembed.space.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from tests.conftest import default_signals
 
 Write = Callable[..., str]

@@ -12,8 +12,8 @@ from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.preprocess.audio import AudioPreprocess
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.video import VideoPreprocess
-from mmembed.space.devices import usable_device
-from mmembed.space.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 
 
 def local_engine(
@@ -23,9 +23,10 @@ def local_engine(
 
     Raises:
         SpaceError: it can't be loaded.
-        ConfigError: there is no such device, or segments that the space can't be asked for.
+        ConfigError: there is no such device, segments that the space can't be asked for, or two
+            fields of one kind.
     """
-    model = load_space(space, usable_device(machine.device), machine.trust)
+    model = load_space(space, machine.device, machine.trust)
     return LocalEngine(
         model,
         _segmented(model, rows.segment_seconds, rows.hop_seconds),
@@ -44,11 +45,11 @@ def _segmented(
     """Return the space's preprocess with other segments where they are asked for."""
     changes = {"segment_seconds": segment_seconds, "hop_seconds": hop_seconds}
     given = {name: value for name, value in changes.items() if value is not None}
-    found: dict[str, Preprocess] = {}
-    for modality, preprocess in space.preprocess.items():
+    segmented: dict[str, Preprocess] = {}
+    for modality, preprocess in space.preprocess_of_kind.items():
         if given and isinstance(preprocess, (AudioPreprocess, VideoPreprocess)):
             least = min(preprocess.min_seconds, segment_seconds or preprocess.segment_seconds)
             changed: Any = {**given, "min_seconds": least}
             preprocess = dataclasses.replace(preprocess, **changed)
-        found[modality] = preprocess
-    return found
+        segmented[modality] = preprocess
+    return segmented

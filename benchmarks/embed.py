@@ -38,8 +38,9 @@ from mmembed.preprocess.image import ImagePreprocess
 from mmembed.preprocess.video import VideoPreprocess
 from mmembed.space.loading import load_space
 from mmembed.space.space import Space
-from mmembed.store.schema import Provenance, row_schema
-from mmembed.store.writer import write_part
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.schema import row_schema
 
 DIM = 512
 ROUNDS, WRITE_ROUNDS = 3, 15
@@ -218,7 +219,7 @@ def write(folder: Path, scale: float) -> str:
         for _ in range(WRITE_ROUNDS):
             began, worked = time.perf_counter(), time.thread_time()
             rows = chunk.rows(schema, DIM)
-            part = write_part(folder, chunk.name, rows, chunk.errors())
+            part = EmbeddingDataset(folder).commit(chunk.name, rows, chunk.errors())
             walls.append(time.perf_counter() - began)
             works.append(time.thread_time() - worked)
             size = part.stat().st_size / rows["embedding"].nbytes

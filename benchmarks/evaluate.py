@@ -26,8 +26,10 @@ import numpy as np
 import pyarrow as pa
 from page import conditions, write_section
 
-from mmembed.store.schema import Provenance, row_schema
-from mmembed.store.writer import errors_table, rows_table, write_part
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.rows import errors_table, rows_table
+from mmembed.store.schema import row_schema
 
 SIDES = {
     "top": "mmembed, the top 100",
@@ -113,7 +115,9 @@ def write_dataset(folder: Path, queries: int, targets: int, dim: int) -> None:
             columns |= {"modality": [kind] * count, "size": [1] * count, "mtime_ns": [1] * count}
             carried = pa.table({"group": [str(g) for g in groups[part]]})
             table = rows_table(columns, rows[part], carried, schema)
-            write_part(folder, f"part-{kind}-{start:07}.parquet", table, errors_table([]))
+            EmbeddingDataset(folder).commit(
+                f"part-{kind}-{start:07}.parquet", table, errors_table([])
+            )
 
 
 def vectors(queries: int, targets: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Any
 from mmembed.embedding.job import Engine, Job
 from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.listing import Listing, list_source
-from mmembed.embedding.plan.provenance import agreed, source_text
+from mmembed.embedding.plan.provenance import agreed_provenance, source_text
 from mmembed.embedding.plan.shard import Shard
 from mmembed.embedding.plan.source_file import printable
 from mmembed.embedding.progress import EmbedSummary
@@ -25,10 +25,13 @@ from mmembed.embedding.settings import (
     grouped,
 )
 from mmembed.errors import ConfigError, ManifestError, VerdictError
+from mmembed.media.decode_revision import DECODE_REVISION
 from mmembed.media.fresh_process import start_server
 from mmembed.paths import place
 from mmembed.space.space_json import read_card
-from mmembed.store.schema import Provenance, row_schema
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.schema import row_schema
 
 
 def embed(
@@ -53,8 +56,8 @@ def embed(
     Raises:
         ManifestError: no such source, it can't be listed, or nothing in it can be read.
         SpaceError: no such space.
-        StoreError: ``out`` was made by another space, from another source or with other settings,
-            or another run is writing to it.
+        StoreError: ``out`` was made by another space, from another source, with other settings or
+            by another decode revision, or another run is writing to it.
         ConfigError: no such option, or one out of range.
         VerdictError: ``strict``, and there are errors, or files that can't be seen.
     """
@@ -93,13 +96,21 @@ def embed_as(
     if rows.with_sound and (listing.by_modality or "audio" not in card["fields"].values()):
         raise ConfigError(_no_sound(listing, card["name"]))
     named = source_text(listing.source)
-    asked = Provenance(card["fingerprint"], card["name"], card["dim"], named, rows.bound())
-    provenance = agreed(dataset, asked, listing)
+    asked = Provenance(
+        card["fingerprint"],
+        card["name"],
+        card["dim"],
+        named,
+        rows.bound(),
+        decode_revision=dict(DECODE_REVISION),
+    )
+    into = EmbeddingDataset(dataset)
+    provenance = agreed_provenance(into, asked, listing)
     schema = row_schema(provenance, listing.carried_types, rows.vector_type)
     files = Catalog(listing, share, rows.checksum)
     if files.total == 0:
         raise ManifestError(f"{source}: no files in it")
-    job = Job(dataset, files, provenance, schema, share, this.retry_errors)
+    job = Job(into, files, provenance, schema, share, this.retry_errors, this.upgrade)
     if this.dry_run:
         return job.plan()
 

@@ -37,6 +37,7 @@ class EmbedSummary:
         reasons: by reason, files that failed now.
         removed: files whose rows were taken out, as they changed or are gone.
         retried: files whose errors were taken out, to be tried again.
+        upgraded: files whose rows or errors were taken out, as they are decoded otherwise now.
         hidden: names starting with a dot, which were skipped.
         repeated: cells of a manifest that name a file again.
         unseen: files and folders that could not be looked at or listed.
@@ -56,6 +57,7 @@ class EmbedSummary:
     reasons: Counter[str] = field(default_factory=Counter)
     removed: int = 0
     retried: int = 0
+    upgraded: int = 0
     hidden: int = 0
     repeated: int = 0
     unseen: int = 0
@@ -105,6 +107,7 @@ class EmbedSummary:
         notes = (
             (self.removed, "changed or gone since the last run, their old rows removed"),
             (self.retried, "had failed before and were tried again"),
+            (self.upgraded, "are decoded otherwise now and were embedded anew"),
             (self.hidden, "names starting with a dot skipped"),
             (self.repeated, "cells name a file again; the first row's columns were kept"),
         )
@@ -125,6 +128,7 @@ class EmbedSummary:
         notes = (
             (self.removed, "changed or gone since the last run, their old rows to be removed"),
             (self.retried, "failed before, to be tried again"),
+            (self.upgraded, "are decoded otherwise now, to be embedded anew"),
             (self.hidden, "names starting with a dot skipped"),
         )
         lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are to be")

@@ -152,6 +152,8 @@ class Pass:
         shard: ``i/n``, the i-th of n shares of the source; all n may write to one dataset at once.
         dry_run: only say what would be done.
         retry_errors: try the files again that have an error.
+        upgrade: embed the files anew that this version decodes otherwise than the one that
+            embedded them.
         strict: fail, after all is written, if any file of the dataset has an error.
         chunk_files: files a part file.
 
@@ -162,6 +164,7 @@ class Pass:
     shard: str | None = None
     dry_run: bool = False
     retry_errors: bool = False
+    upgrade: bool = False
     strict: bool = False
     chunk_files: int = 512
 

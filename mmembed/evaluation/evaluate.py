@@ -32,8 +32,8 @@ from mmembed.evaluation.space_geometry import (
 )
 from mmembed.evaluation.unusable_vectors import lint_vectors, usable
 from mmembed.paths import is_url, place, shown
-from mmembed.store.schema import Provenance
-from mmembed.store.table import StoredRows, check_same_space
+from mmembed.store.provenance import Provenance, check_same_space
+from mmembed.store.table import StoredRows
 
 COLUMNS = ["segment_index", "start_s", "end_s", "label", "group", "split", "caption"]
 MANY_ROWS = 2000

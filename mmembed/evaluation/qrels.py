@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
-from mmembed.errors import ConfigError
+from mmembed.errors import ConfigError, StoreError
 from mmembed.errors.plain_text import one_line
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.retrieval.relevance import Judged, Spans
+from mmembed.store.external import read_table
 
+TABLES = (".parquet", ".csv", ".tsv")
 NAMES = {
     "query": ("query", "query_id", "query-id", "qid"),
     "target": ("target", "target_id", "corpus_id", "corpus-id", "docid", "document"),
@@ -88,15 +88,10 @@ def read_qrels(path: str | Path) -> Qrels:
     if not path.is_file():
         raise ConfigError(f"--qrels {path}: no such file")
     try:
-        if path.suffix == ".parquet":
-            table = pq.read_table(path)
-        elif path.suffix in (".csv", ".tsv"):
-            delimiter = "\t" if path.suffix == ".tsv" else ","
-            parsing = pacsv.ParseOptions(delimiter=delimiter)
-            table = pacsv.read_csv(path, parse_options=parsing)
-        else:
-            table = _trec(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        table = read_table(path) if path.suffix in TABLES else _trec(path)
+    except StoreError as error:
+        raise ConfigError(f"--qrels {error}") from None
+    except (OSError, ValueError) as error:
         raise ConfigError(f"--qrels {path}: can't be read: {one_line(error)}") from None
     return _judgements(path, table)
 

@@ -17,7 +17,7 @@ from mmembed.evaluation.data_checks.data_fault import Fault
 from mmembed.evaluation.directions import Direction
 from mmembed.evaluation.items import Items, Pool
 from mmembed.evaluation.retrieval.metrics import METRICS
-from mmembed.store.schema import Provenance
+from mmembed.store.provenance import Provenance
 
 FORMAT = "mmembed-report/1"
 PROBE = "linear probe"

@@ -36,8 +36,9 @@ from mmembed.preprocess.base import Preprocess
 from mmembed.space.loading import load_space
 from mmembed.space.space import Space
 from mmembed.space.space_json import Precision
-from mmembed.store.schema import Provenance, row_schema
-from mmembed.store.writer import write_part
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.schema import row_schema
 
 STEPS = ("list", "decode", "transform", "model", "write")
 ADVICE = {
@@ -242,7 +243,7 @@ def _write_seconds(sample: list[File], items: Items, dim: int, listing: Listing)
     schema = row_schema(Provenance("", "", dim), listing.carried_types)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        write_part(Path(folder), chunk.name, chunk.rows(schema, dim), chunk.errors())
+        EmbeddingDataset(Path(folder)).commit(chunk.name, chunk.rows(schema, dim), chunk.errors())
         return time.perf_counter() - began
 
 

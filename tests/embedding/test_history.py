@@ -22,7 +22,9 @@ from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.listing import list_source
 from mmembed.embedding.plan.shard import Shard
 from mmembed.embedding.progress import EmbedSummary
-from mmembed.store.schema import Provenance, row_schema
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.schema import row_schema
 from mmembed.store.table import read_errors
 from tests.embedding.conftest import Blindness
 
@@ -104,7 +106,7 @@ class History:
         provenance = Provenance("f" * 32, "reader", 1, str(self.media))
         listing = list_source(self.media, self.out)
         files = Catalog(listing, shard)
-        job = Job(self.out, files, provenance, row_schema(provenance, {}), shard)
+        job = Job(EmbeddingDataset(self.out), files, provenance, row_schema(provenance, {}), shard)
         return job.run(lambda: Reader(self.media, chunks), 2)
 
     def kill(self, _: str) -> None:

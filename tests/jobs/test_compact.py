@@ -10,18 +10,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-import mmembed.jobs.compact
-import mmembed.store.writer
+import mmembed.store.compact
+import mmembed.store.dataset
 from mmembed.cli.commands import main
 from mmembed.errors import ConfigError, StoreError
 from mmembed.jobs.compact import compact
+from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.lock import locked
-from mmembed.store.part_file import Footer, read_footer
-from mmembed.store.schema import ERROR_SCHEMA, Provenance, row_schema
+from mmembed.store.part_file import VECTOR_LEAF, Footer, read_footer
+from mmembed.store.provenance import Provenance
+from mmembed.store.rows import rows_table
+from mmembed.store.schema import ERROR_SCHEMA, row_schema, with_libraries
 from mmembed.store.table import EmbeddingTable, read_errors
-from mmembed.store.writer import VECTOR_LEAF, rows_table, write_part
-from tests.store.test_writer import PROVENANCE, failure, table_of
+from tests.store.parts import NO_ERRORS, PROVENANCE, failure, table_of
 
 
 def write_parts(folder: Path, count: int, rows: int = 10) -> list[dict[str, object]]:
@@ -33,7 +37,7 @@ def write_parts(folder: Path, count: int, rows: int = 10) -> list[dict[str, obje
         whole = whole.set_column(0, whole.schema.field("id"), pa.array(ids))
         whole = whole.set_column(1, whole.schema.field("path"), pa.array(paths))
         errors = ERROR_SCHEMA.empty_table() if number % 3 else failure(f"{number:02}/bad.wav")
-        write_part(folder, f"part-{number:02}.parquet", whole, errors)
+        EmbeddingDataset(folder).commit(f"part-{number:02}.parquet", whole, errors)
     return contents(folder)
 
 
@@ -70,7 +74,7 @@ def test_the_footer_of_each_part_is_asked_once(
         asked.append(part.name)
         return read_footer(part)
 
-    monkeypatch.setattr(mmembed.jobs.compact, "read_footer", counted)
+    monkeypatch.setattr(mmembed.store.dataset, "read_footer", counted)
     assert compact(tmp_path, part_rows=30).after == 2
     assert asked == [f"part-{number:02}.parquet" for number in range(6)]
 
@@ -101,12 +105,10 @@ def test_wherever_it_is_interrupted_no_row_is_lost_or_doubled(
 
         return call
 
-    for name in ("note_compaction", "write_whole", "finish_compaction"):
-        monkeypatch.setattr(
-            mmembed.jobs.compact, name, counted(getattr(mmembed.jobs.compact, name))
-        )
-    remove = counted(mmembed.store.writer.remove_part)
-    monkeypatch.setattr(mmembed.store.writer, "remove_part", remove)
+    for name in ("note_merge", "finish_merge", "remove"):
+        monkeypatch.setattr(EmbeddingDataset, name, counted(getattr(EmbeddingDataset, name)))
+    write = counted(mmembed.store.compact.write_whole)
+    monkeypatch.setattr(mmembed.store.compact, "write_whole", write)
     with contextlib.suppress(KeyboardInterrupt):
         compact(tmp_path, part_rows=1000)
     monkeypatch.undo()
@@ -125,7 +127,7 @@ def test_parts_of_different_spaces_are_refused(tmp_path: Path) -> None:
     strange = table_of(3).replace_schema_metadata(
         row_schema(other, {"label": pa.string()}).metadata
     )
-    write_part(tmp_path, "part-zz.parquet", strange, ERROR_SCHEMA.empty_table())
+    EmbeddingDataset(tmp_path).commit("part-zz.parquet", strange, ERROR_SCHEMA.empty_table())
     with pytest.raises(StoreError, match="their vectors can't be mixed"):
         compact(tmp_path)
 
@@ -137,7 +139,7 @@ def test_parts_with_other_columns_stay_apart(tmp_path: Path) -> None:
     vectors = np.array(table["embedding"].to_pylist(), np.float32)
     none = pa.table({"_": range(5)}).select([])
     plain = rows_table(columns, vectors, none, row_schema(PROVENANCE, {}))
-    write_part(tmp_path, "part-zz.parquet", plain, ERROR_SCHEMA.empty_table())
+    EmbeddingDataset(tmp_path).commit("part-zz.parquet", plain, ERROR_SCHEMA.empty_table())
     summary = compact(tmp_path)
     assert (summary.before, summary.after) == (5, 2)
     assert len(EmbeddingTable.open(tmp_path)) == 45
@@ -169,19 +171,68 @@ def test_a_damaged_part_is_named_and_nothing_is_removed(
         compact(tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("part-0*.parquet")) == names
     part.write_bytes(whole)
-    groups = mmembed.jobs.compact.read_row_groups
+    groups = mmembed.store.compact.read_row_groups
     fewer = {"part-02.parquet": 7}
 
     def torn(path: Path) -> Iterator[pa.Table]:
         yield from (group.slice(0, fewer.get(path.name)) for group in groups(path))
 
-    monkeypatch.setattr(mmembed.jobs.compact, "read_row_groups", torn)
+    monkeypatch.setattr(mmembed.store.compact, "read_row_groups", torn)
     with pytest.raises(StoreError, match="part-02.parquet: has 7 rows, but says 10"):
         compact(tmp_path)
     other = pa.schema([("id", pa.int8())])
     torn_table = pa.table({"id": pa.array(["x"])})
     with pytest.raises(StoreError, match=r"part-02.parquet: can't be merged \("):
-        mmembed.jobs.compact._as(other, torn_table, read_footer(tmp_path / "part-02.parquet"))
+        mmembed.store.compact._as(other, torn_table, read_footer(tmp_path / "part-02.parquet"))
     monkeypatch.undo()
     assert len(EmbeddingTable.open(tmp_path)) == 30
     assert sorted(path.name for path in tmp_path.rglob("part-0*.parquet")) == names
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=8), st.integers(1, 30))
+def test_parts_of_any_size_become_as_few_as_fit(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], part_rows: int
+) -> None:
+    folder = tmp_path_factory.mktemp("parts")
+    for number, count in enumerate(sizes):
+        EmbeddingDataset(folder).commit(f"part-{number:02}.parquet", table_of(count), NO_ERRORS)
+    before = sorted(pa.concat_tables(map(pq.read_table, folder.glob("part-*")))["id"].to_pylist())
+    summary = compact(folder, part_rows=part_rows)
+    expected, total = 1, sizes[0]
+    for size in sizes[1:]:
+        expected, total = (
+            (expected, total + size)
+            if total + size <= part_rows
+            else (
+                expected + 1,
+                size,
+            )
+        )
+    parts = list(folder.glob("part-*"))
+    assert summary.after == len(parts) == expected
+    rows = [pq.read_metadata(part).num_rows for part in parts]
+    assert all(count <= max(part_rows, *sizes, 0) for count in rows)
+    after = sorted(pa.concat_tables(map(pq.read_table, parts))["id"].to_pylist())
+    assert after == before
+
+
+def test_parts_decoded_by_other_versions_stay_apart_and_say_by_which(tmp_path: Path) -> None:
+    dataset = EmbeddingDataset(tmp_path)
+    for number, version in enumerate(["11.0", "11.0", "12.0", "12.0", "12.0"]):
+        rows = table_of(3)
+        schema = with_libraries(rows.schema, {"Pillow": version})
+        rows = rows.replace_schema_metadata(schema.metadata)
+        dataset.commit(f"part-{number}.parquet", rows, NO_ERRORS)
+    summary = compact(tmp_path)
+    assert (summary.before, summary.after, summary.rows) == (5, 2, 15)
+    made = {footer.provenance.libraries["Pillow"]: footer.rows for footer in dataset.footers()}
+    assert made == {"11.0": 6, "12.0": 9}
+
+
+def test_a_part_file_and_an_empty_folder_are_no_dataset_to_compact(tmp_path: Path) -> None:
+    write_parts(tmp_path / "out", 2)
+    for place in (tmp_path / "out/part-00.parquet", tmp_path):
+        with pytest.raises(StoreError, match=r"no part-\*.parquet in it. Run `mmembed embed`"):
+            compact(place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]  # not even a lock

@@ -17,10 +17,9 @@ from mmembed.evaluation.evaluate import evaluate
 from mmembed.evaluation.items import read_items
 from mmembed.jobs.compact import compact
 from mmembed.store.table import EmbeddingTable, StoredRows, read_errors
-from mmembed.store.writer import remove_leftovers
 from tests.evaluation.conftest import dataset, digits
 from tests.store.mutated import ALL, PART, beside, column, raw, table
-from tests.store.test_writer import failure
+from tests.store.parts import failure, remove_leftovers
 
 FLIPS = 300
 

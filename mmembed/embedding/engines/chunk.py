@@ -14,7 +14,7 @@ from mmembed.decoding.messages import Problem
 from mmembed.embedding.plan.source_file import File
 from mmembed.errors.plain_text import redacted
 from mmembed.media.spans import Span
-from mmembed.store.writer import errors_table, rows_table
+from mmembed.store.rows import errors_table, rows_table
 
 CHUNK_BYTES = 1 << 30
 

@@ -1,4 +1,4 @@
-"""A finished chunk becomes a part of the dataset, and what is counted of it.
+"""The writer of parts: a finished chunk becomes a part of the dataset, and is counted.
 
 It can be sent to other processes and machines: all that it needs is where the dataset is.
 """
@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from mmembed.embedding.engines.chunk import Chunk
-from mmembed.paths import Place
-from mmembed.store.writer import write_part
+from mmembed.media.decode_revision import decoder_versions
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.schema import with_libraries
 
 
 @dataclass(frozen=True)
 class Committed:
-    """What came of a chunk.
+    """The counts of a chunk that was written.
 
     Attributes:
         embedded: files that have rows.
@@ -32,15 +33,17 @@ class Committed:
 
 @dataclass(frozen=True)
 class PartWriter:
-    """Writes chunks as parts; a chunk that is written twice is there once.
+    """A writer of chunks as parts; a chunk that is written twice is there once.
+
+    It is called where the chunk was decoded: a part records the versions of the libraries there.
 
     Args:
-        out: the dataset.
+        dataset: where to.
         schema: of its parts.
         dim: dimensions of a vector.
     """
 
-    out: Place
+    dataset: EmbeddingDataset
     schema: pa.Schema
     dim: int
 
@@ -50,8 +53,9 @@ class PartWriter:
         Raises:
             StoreError: the disk is full, or the dataset can't be written to.
         """
-        rows, errors = chunk.rows(self.schema, self.dim), chunk.errors()
-        write_part(self.out, chunk.name, rows, errors)
+        schema = with_libraries(self.schema, decoder_versions())
+        rows, errors = chunk.rows(schema, self.dim), chunk.errors()
+        self.dataset.commit(chunk.name, rows, errors)
         problems: list[tuple[str, str]] = [
             (problem.stage, problem.message) for _, problem in chunk.problems()
         ]

@@ -28,7 +28,7 @@ from mmembed.errors import ConfigError, MissingExtraError, MmembedError
 from mmembed.errors.plain_text import one_line, say
 from mmembed.paths import Place
 from mmembed.space.space_json import CARD, WEIGHTS, space_file
-from mmembed.store.writer import read_card_text
+from mmembed.store.dataset import EmbeddingDataset
 
 IN_FLIGHT = 2  # chunks an actor: one at work, one waiting
 ATTEMPTS = 4  # actors that a chunk, or a start, may cost
@@ -114,7 +114,7 @@ class RayEngine:
             replace(self.machine, workers=cores),
             self.root,
             self.out,
-            read_card_text(self.out),
+            EmbeddingDataset(self.out).card_text(),
         )
 
 

@@ -14,7 +14,7 @@ from mmembed.embedding.engines.part_writer import Committed
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError
 from mmembed.paths import Place
-from mmembed.store.writer import read_card_text
+from mmembed.store.dataset import EmbeddingDataset
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Worker:
         if task.version != own:
             versions = f"has mmembed {own}, not {task.version}"
             raise ConfigError(f"Ray worker on {host}: {versions}. Install the same on all.")
-        if not task.root.exists() or read_card_text(task.out) != task.card:
+        if not task.root.exists() or EmbeddingDataset(task.out).card_text() != task.card:
             lacking = task.out if task.root.exists() else task.root
             raise ConfigError(
                 f"Ray worker on {host}: does not see {lacking}. Source and output have to be on a "

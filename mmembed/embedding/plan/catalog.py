@@ -57,20 +57,20 @@ class Catalog:
         self.owns: Callable[[str], bool] | None = None if shard is None else shard.owns
         self.total = self.readable = 0
         self.unseen: set[str] = set()
-        self._shut: set[str] = set()  # nothing below these can be seen
+        self._closed: set[str] = set()  # nothing below these can be seen
         self._rows: dict[int, int | None] = {}
         self._times: dict[int, int | None] = {}
-        self._spool = _Spool(listing.root)
+        self._files = _FileList(listing.root)
         self.keys = np.sort(np.fromiter(self._walk(), np.uint64))
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[File]:
-        return iter(self._spool)
+        return iter(self._files)
 
-    def places(self, keys: np.ndarray) -> np.ndarray:
-        """Return where each of ``keys`` stands in :attr:`keys`, -1 if it does not."""
+    def positions(self, keys: np.ndarray) -> np.ndarray:
+        """Return the position of each of ``keys`` in :attr:`keys`, -1 if it is not there."""
         if not len(self.keys):
             return np.full(len(keys), -1)
         near = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -96,15 +96,15 @@ class Catalog:
         return np.array([file_key(*row) for row in rows], np.uint64)
 
     @property
-    def shuts_any(self) -> bool:
+    def hides_any(self) -> bool:
         """Whether :meth:`hides` can hold of any path."""
-        return bool(self._shut)
+        return bool(self._closed)
 
     def hides(self, path: str) -> bool:
         """Return whether ``path`` lies below what could not be seen, or below a link to nothing."""
-        if self._shut:
+        if self._closed:
             while path := path.rpartition("/")[0]:
-                if path in self._shut:
+                if path in self._closed:
                     return True
         return False
 
@@ -128,7 +128,7 @@ class Catalog:
             if file.unseen:
                 self.unseen.add(file.path)
             if file.unseen or file.problem == LINK_TO_NOTHING:
-                self._shut.add(file.path)
+                self._closed.add(file.path)
             if not owned:
                 continue
             key = file.key
@@ -138,14 +138,14 @@ class Catalog:
                 self._times[key] = file.mtime_ns
             block.append(file)
             if len(block) == BLOCK_FILES:
-                self._spool.write(block)
+                self._files.write(block)
                 block = []
             yield key
         if block:
-            self._spool.write(block)
+            self._files.write(block)
 
 
-class _Spool:
+class _FileList:
     """Files of a source in a temporary file, in blocks of columns; read back in order.
 
     A location that is the path below the root is not written, nor a value as often as it repeats.

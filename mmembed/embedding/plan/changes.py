@@ -1,10 +1,11 @@
-"""What a dataset holds already, and making it true to its source.
+"""The changes that make a dataset true to its source, and the files that need no work.
 
 A file is done if a part or its errors name it with the same size and time (or checksum). Rows of
 files that changed or are gone are taken out, and columns that a manifest carries are kept as it
 says them now; both by writing the part again, whole or not at all. What could not be seen is not
-gone: its rows and errors stay as they are. :func:`compare` only looks; :func:`apply` writes. No
-vector is read before one has to be written.
+gone: its rows and errors stay as they are. Rows that another decode revision made never stay: the
+run is refused, or they are taken out to be embedded anew. :func:`find_changes` only looks;
+:func:`apply_changes` writes. No vector is read before one has to be written.
 """
 
 from __future__ import annotations
@@ -17,13 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmembed.embedding.plan.catalog import Catalog
+from mmembed.embedding.plan.revision_check import RevisionCheck
 from mmembed.errors import StoreError
 from mmembed.errors.plain_text import one_line
 from mmembed.paths import Place
-from mmembed.store.dataset_files import part_files
+from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.part_file import read_part, read_part_errors
-from mmembed.store.schema import ERROR_SCHEMA, RESERVED, ROW_FIELDS
-from mmembed.store.writer import remove_part, write_part
+from mmembed.store.provenance import Provenance
+from mmembed.store.schema import (
+    ERROR_SCHEMA,
+    RESERVED,
+    ROW_FIELDS,
+    stored_provenance,
+    with_libraries,
+)
 
 KEY_COLUMNS = ("path", "modality", "size", "mtime_ns")
 KEY_TYPES = {field.name: field.type for field in ROW_FIELDS if field.name in KEY_COLUMNS}
@@ -32,7 +40,7 @@ NO_ERRORS = pa.table({f.name: pa.nulls(0, f.type) for f in ERROR_SCHEMA}, schema
 
 
 @dataclass(frozen=True)
-class Change:
+class PartChange:
     """A part that has to be written again.
 
     Attributes:
@@ -49,68 +57,92 @@ class Change:
 
 
 @dataclass
-class Past:
-    """What a dataset holds, seen from a source.
+class Changes:
+    """The files of a source that a dataset has already, and the parts that do not agree with it.
 
     Attributes:
         done: sorted keys of the files that need no work, uint64.
         failed: how many of them have an error.
         removed: files whose rows or errors are to be taken out, as they changed or are gone.
         retried: files whose errors are to be taken out, to be tried again.
+        upgraded: files whose rows or errors are to be taken out, as they are decoded otherwise now.
         unseen: files that could not be seen now and whose rows or errors stay as they are.
-        changes: the parts that are to be written again.
+        parts: those that are to be written again.
+        libraries: by name, the versions of libraries that decoded the rows there are.
     """
 
     done: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     failed: int = 0
     removed: int = 0
     retried: int = 0
+    upgraded: int = 0
     unseen: int = 0
-    changes: list[Change] = field(default_factory=list)
+    parts: list[PartChange] = field(default_factory=list)
+    libraries: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def loses_rows(self) -> bool:
         """Whether rows, and not only errors, are to be taken out."""
-        return not all(change.rows.all() for change in self.changes)
+        return not all(change.rows.all() for change in self.parts)
 
 
-def compare(out: Place, files: Catalog, retry_errors: bool = False) -> Past:
-    """Return what the dataset holds, and what makes it true to its source.
+def find_changes(
+    dataset: EmbeddingDataset,
+    files: Catalog,
+    now: Provenance,
+    *,
+    retry_errors: bool,
+    upgrade: bool,
+) -> Changes:
+    """Return the files that need no work, and the changes that make the dataset true to its source.
 
     Rows of other shards are left alone.
 
     Args:
-        out: the dataset; need not exist.
+        dataset: need not exist.
         files: those that the source, or this shard of it, has now.
+        now: what the rows that are embedded now are made by.
         retry_errors: files that have an error count as not done.
+        upgrade: files whose rows another decode revision made count as not done.
 
     Raises:
-        StoreError: a part can't be read, or has to be written again and holds rows of other
-            shards.
+        StoreError: a part can't be read, has to be written again and holds rows of other shards,
+            or keeps rows that another decode revision made.
     """
-    past = Past()
+    changes = Changes()
+    check = RevisionCheck(now, upgrade)
     seen = np.zeros(len(files) + 1, bool)  # the last stands for what is not there
     below = np.empty(0, np.uint64)  # keys of files below folders that could not be seen
-    for part in part_files(out) if out.is_dir() else []:
+    for part in dataset.parts(missing_ok=True):
         try:
             rows, errors = read_without_vectors(part)
         except FileNotFoundError:
             continue  # another shard took it out just now, as its files changed or are gone
-        of_rows, of_errors = _Files(part, rows, files), _Files(part, errors, files)
+        of_rows, of_errors = _RowFiles(part, rows, files), _RowFiles(part, errors, files)
         both = np.union1d(of_rows.keys[of_rows.mine], of_errors.keys[of_errors.mine])
-        places = files.places(both)
-        current = both[(places >= 0) & ~seen[places]]
+        positions = files.positions(both)
+        current = both[(positions >= 0) & ~seen[positions]]
         hidden = np.setdiff1d(np.union1d(of_rows.hidden, of_errors.hidden), below)
         below = np.union1d(below, hidden)
+        changes.removed += len(both) - len(current) - len(hidden)
+        changes.unseen += len(hidden) + len(np.union1d(of_rows.kept, of_errors.kept))
+        made = stored_provenance(rows.schema, str(part))
+        old_rows = check.differs(made, rows)
+        anew = current[:0]
+        if upgrade:
+            old_errors = check.differs(made, errors) & ~np.isin(of_errors.keys, of_errors.kept)
+            anew = np.union1d(of_rows.keys[old_rows], of_errors.keys[old_errors])
+            anew = np.setdiff1d(np.intersect1d(current, anew), of_rows.kept)
         again = np.intersect1d(current, of_errors.keys) if retry_errors else current[:0]
-        again = np.setdiff1d(again, of_errors.kept)
-        past.removed += len(both) - len(current) - len(hidden)
-        past.retried += len(again)
-        past.unseen += len(hidden) + len(np.union1d(of_rows.kept, of_errors.kept))
-        current = np.setdiff1d(current, again)
-        past.failed += int(np.isin(current, of_errors.keys).sum())
+        again = np.setdiff1d(np.setdiff1d(again, of_errors.kept), anew)
+        changes.upgraded += len(anew)
+        changes.retried += len(again)
+        current = np.setdiff1d(current, np.union1d(anew, again))
+        changes.failed += int(np.isin(current, of_errors.keys).sum())
         staying = np.union1d(current, hidden)
-        change = Change(part, of_rows.stays(staying), of_errors.stays(staying), of_rows.keys)
+        change = PartChange(part, of_rows.stays(staying), of_errors.stays(staying), of_rows.keys)
+        old_rows &= change.rows & (of_rows.mine | (not upgrade))
+        check.keep(made, rows, change.rows, old_rows)
         stays = change.rows.all() and change.errors.all()
         if not stays or _differ(_kept(rows, of_rows.mine), of_rows.keys[of_rows.mine], files):
             if not (of_rows.mine.all() and of_errors.mine.all()):
@@ -118,39 +150,46 @@ def compare(out: Place, files: Catalog, retry_errors: bool = False) -> Past:
                     f"{part}: files in it changed, and it holds files of other shards too. Run "
                     "once without --shard, or with the number of shards that made it."
                 )
-            past.changes.append(change)
-        seen[files.places(current)] = True
-    past.done = files.keys[seen[:-1]]
-    return past
+            changes.parts.append(change)
+        seen[files.positions(current)] = True
+    check.refuse(dataset)
+    changes.done, changes.libraries = files.keys[seen[:-1]], check.libraries
+    return changes
 
 
-def apply(out: Place, files: Catalog, past: Past, schema: pa.Schema) -> None:
-    """Write the parts of ``past.changes`` again, each whole or not at all.
+def apply_changes(
+    dataset: EmbeddingDataset, files: Catalog, changes: Changes, schema: pa.Schema
+) -> None:
+    """Write the parts of ``changes`` again, each whole or not at all.
 
     Raises:
         StoreError: the disk is full, or the dataset can't be written to.
     """
-    for change in past.changes:
+    for change in changes.parts:
         try:
-            _write_again(out, change, files, schema)
+            _write_again(dataset, change, files, schema)
         except FileNotFoundError:
             continue
 
 
-def _write_again(out: Place, change: Change, files: Catalog, schema: pa.Schema) -> None:
+def _write_again(
+    dataset: EmbeddingDataset, change: PartChange, files: Catalog, schema: pa.Schema
+) -> None:
     rows = read_part(change.part, needed=(*ROW_COLUMNS, "embedding"))
     errors = _errors_of(change.part)
     if (len(rows), len(errors)) != (len(change.rows), len(change.errors)):
         return  # a run at the same URL was here in between; the next one looks again
+    made = stored_provenance(rows.schema, str(change.part))
     rows, errors = _kept(rows, change.rows), _kept(errors, change.errors)
     if not len(rows) and not len(errors):
-        remove_part(out, change.part.name)
+        dataset.remove(change.part.name)
         return
+    schema = with_libraries(schema, made.libraries if made else None)
     now = _now(rows, change.keys[change.rows], files)
-    write_part(out, change.part.name, _as(schema, rows, now, change.part), errors)
+    dataset.commit(change.part.name, _as(schema, rows, now, change.part), errors)
 
 
-class _Files:
+class _RowFiles:
     """The files that the rows of a table are of.
 
     Attributes:
@@ -164,14 +203,14 @@ class _Files:
         columns = [_plain(part, table, name) for name in KEY_COLUMNS]
         paths = columns[0]
         if files.by_checksum and "checksum" in table.column_names:
-            found = zip(table["checksum"].to_pylist(), columns[3], strict=True)
-            columns[3] = [time if checksum is None else checksum for checksum, time in found]
+            states = zip(table["checksum"].to_pylist(), columns[3], strict=True)
+            columns[3] = [time if checksum is None else checksum for checksum, time in states]
         self.keys = files.keys_of(*columns)
         self.mine = np.ones(len(table), bool)
         if files.owns is not None:
             self.mine = np.fromiter(map(files.owns, paths), bool, len(table))
         self.hidden = self.kept = self.keys[:0]
-        if files.shuts_any:
+        if files.hides_any:
             hidden = np.fromiter(map(files.hides, paths), bool, len(table)) & self.mine
             self.hidden = np.setdiff1d(self.keys[hidden], files.keys)
             known = np.array([size is not None for size in columns[2]], bool)

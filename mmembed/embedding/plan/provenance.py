@@ -1,4 +1,4 @@
-"""A dataset belongs to one space, one source, one way of cutting, and one run at a time.
+"""Binding a dataset to one space, one source, one way of cutting, and one run at a time.
 
 Its source is the folder, or the manifest itself: another manifest beside it names other files. In
 older datasets the folder stands for whichever of its manifests was embedded; one that names all of
@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-
-import pyarrow as pa
 
 from mmembed.embedding.plan.changes import read_without_vectors
 from mmembed.embedding.plan.listing import Listing, ManifestListing
 from mmembed.embedding.plan.shard import Shard
 from mmembed.errors import StoreError
-from mmembed.errors.plain_text import reason
+from mmembed.media.decode_revision import package_versions
 from mmembed.paths import Place, RemotePath
-from mmembed.store.dataset_files import CARD, part_files
-from mmembed.store.lock import locked
-from mmembed.store.part_file import open_part
-from mmembed.store.schema import Provenance
-from mmembed.store.writer import read_card_text, write_card
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
 
 OF_MANIFESTS = "sample_id"  # a column that every part of a manifest has, and none of a folder
 
@@ -38,21 +32,23 @@ def source_text(source: Place) -> str:
     return absolute if os.path.realpath(absolute) == real else real  # a link before a ``..``
 
 
-def agreed(out: Place, provenance: Provenance, listing: Listing) -> Provenance:
-    """Return what the parts that are written now say of themselves.
+def agreed_provenance(
+    dataset: EmbeddingDataset, provenance: Provenance, listing: Listing
+) -> Provenance:
+    """Return the provenance of the parts that are written now.
 
     That is ``provenance``, with the source spelled as the dataset does already.
 
     Raises:
-        StoreError: ``out`` is no dataset, or another space, source or setting made it.
+        StoreError: it is no dataset, or another space, source or setting made it.
     """
-    made = _made(out)
-    return provenance if made is None else _agreed(out, made, provenance, listing)
+    made = dataset.provenance()
+    return provenance if made is None else _agreed(dataset, made, provenance, listing)
 
 
 @contextmanager
 def writing(
-    out: Place, provenance: Provenance, listing: Listing, shard: Shard | None = None
+    dataset: EmbeddingDataset, provenance: Provenance, listing: Listing, shard: Shard | None = None
 ) -> Iterator[None]:
     """Bind a dataset to what makes it, and keep other runs out of it meanwhile.
 
@@ -62,40 +58,33 @@ def writing(
     Raises:
         StoreError: another run is writing to it, or something else made it.
     """
-    if isinstance(out, Path):
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{out}: can't be made: {reason(error)}") from None
-    with locked(out, "" if shard is None else f"{shard.index}-of-{shard.count}"):
-        made = _made(out)
-        now = provenance if made is None else _agreed(out, made, provenance, listing)
-        if made is None or made.source != now.source:
-            write_card(out, now.to_json())
+    dataset.make()
+    with dataset.locked("" if shard is None else f"{shard.index}-of-{shard.count}"):
+        made = dataset.provenance()
+        if made is None:
+            dataset.write_card(replace(provenance, libraries=package_versions()))
+        else:
+            source = _agreed(dataset, made, provenance, listing).source
+            if made.source != source:
+                dataset.write_card(replace(made, source=source))
         yield
 
 
-def _made(out: Place) -> Provenance | None:
-    """Return what made a dataset; None if nothing is there yet."""
-    try:
-        if not out.exists():
-            return None
-        if not out.is_dir():  # asked last: another run may make it just now
-            raise StoreError(f"{out}: is a file, but the dataset is a folder")
-        is_empty = all(path.name.startswith(".") for path in out.iterdir())
-    except OSError as error:
-        raise StoreError(f"{out}: can't be looked at: {reason(error)}") from None
-    text = read_card_text(out)
-    if text is None and not is_empty:
-        raise StoreError(
-            f"{out}: has files but no {CARD}, so it is no dataset. Name another folder."
-        )
-    if text is None or not part_files(out):
-        return None
-    return Provenance.from_json(text, str(out / CARD))
+def record_revision(dataset: EmbeddingDataset, provenance: Provenance) -> None:
+    """Name the decode revision of this run in the card of the dataset, if it is another.
+
+    Raises:
+        StoreError: the disk is full, or the folder can't be written to.
+    """
+    made = dataset.card()
+    now = provenance.decode_revision or {}
+    if made is not None and any(made.revision_of(kind) != now[kind] for kind in now):
+        dataset.write_card(replace(made, decode_revision=now, libraries=package_versions()))
 
 
-def _agreed(out: Place, made: Provenance, now: Provenance, listing: Listing) -> Provenance:
+def _agreed(
+    out: EmbeddingDataset, made: Provenance, now: Provenance, listing: Listing
+) -> Provenance:
     if made.fingerprint != now.fingerprint:
         raise StoreError(
             f"{out}: made by space {made.space} ({made.fingerprint[:8]}), not by "
@@ -113,17 +102,17 @@ def _agreed(out: Place, made: Provenance, now: Provenance, listing: Listing) -> 
     return replace(now, source=source)
 
 
-def _agreed_source(out: Place, made: str, now: str, listing: Listing) -> str:
+def _agreed_source(out: EmbeddingDataset, made: str, now: str, listing: Listing) -> str:
     """Return the source of a dataset from now on, spelled as before if it is the same."""
     if isinstance(listing, ManifestListing):
         folder = source_text(listing.root)
         if made == now or (_same(made, now) and _same(os.path.dirname(made), folder)):
             return made
-        if _same(made, folder) and _has_manifest_rows(out):
+        if _same(made, folder) and out.has_column(OF_MANIFESTS):
             _check_names_all(out, listing, now)
             return now
     elif _same(made, now):
-        if _has_manifest_rows(out):
+        if out.has_column(OF_MANIFESTS):
             raise StoreError(
                 f"{out}: holds the vectors of a manifest in {made}, not of the folder itself. "
                 "Name that manifest, or another folder for the dataset."
@@ -140,17 +129,10 @@ def _same(made: str, now: str) -> bool:
     return not remote and os.path.realpath(made) == os.path.realpath(now)
 
 
-def _has_manifest_rows(out: Place) -> bool:
-    for part in part_files(out):
-        with suppress(OSError, pa.ArrowException), open_part(part) as file:
-            return OF_MANIFESTS in file.schema_arrow.names
-    return False
-
-
-def _check_names_all(out: Place, listing: ManifestListing, now: str) -> None:
+def _check_names_all(out: EmbeddingDataset, listing: ManifestListing, now: str) -> None:
     """Refuse a manifest that would take out rows of an older dataset, which may be another's."""
     named, others = listing.paths(), set[str]()
-    for part in part_files(out):
+    for part in out.parts():
         for table in read_without_vectors(part):
             others |= {path for path in table["path"].to_pylist() if path not in named}
     if others:

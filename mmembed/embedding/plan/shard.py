@@ -30,10 +30,10 @@ class Shard:
         Raises:
             ConfigError: not of that form, or ``i`` is not one of 1 to ``n``.
         """
-        found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
-        if not found or not 1 <= int(found[1]) <= int(found[2]):
+        numbers = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
             raise ConfigError(f"--shard {text}: give i/n, such as 1/4 to 4/4 on four machines")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(numbers[1]), int(numbers[2]))
 
     def owns(self, path: str) -> bool:
         """Return whether the file at ``path`` is in this share."""

@@ -26,7 +26,7 @@ from mmembed.evaluation.report.media_cards import MediaCards, fit, media_cards
 from mmembed.evaluation.report.media_files import MediaFiles
 from mmembed.evaluation.results import Evaluation
 from mmembed.evaluation.tables import all_tables, markdown, number, signed, span
-from mmembed.store.writer import write_whole
+from mmembed.store.whole_file import write_whole
 
 PAGE_BYTES = 14_900_000
 SCRIPTS = ("report.js", "media.js", "charts.js", "map.js")

@@ -14,7 +14,9 @@ from mmembed.embedding.engines.chunk import Chunk, FileRows
 from mmembed.embedding.plan.folder_listing import FolderListing
 from mmembed.embedding.plan.source_file import File
 from mmembed.media.spans import Span
-from mmembed.store.schema import Provenance, row_id, row_schema
+from mmembed.store.provenance import Provenance
+from mmembed.store.rows import row_id
+from mmembed.store.schema import row_schema
 
 SCHEMA = row_schema(Provenance("f" * 32, "tiny", 2, settings={"allow_truncated": True}), {})
 LISTING = FolderListing(Path("media"), Path("out"))

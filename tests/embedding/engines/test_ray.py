@@ -20,7 +20,7 @@ from mmembed.embedding.engines.ray_worker import Task, Worker
 from mmembed.embedding.progress import EmbedSummary
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError, MissingExtraError
-from mmembed.store.writer import read_card_text
+from mmembed.store.dataset import EmbeddingDataset
 from tests.conftest import default_signals
 from tests.embedding.conftest import write_picture, write_sound
 from tests.embedding.test_exactly_once import assert_same, ids_of, wait_for_parts
@@ -175,7 +175,7 @@ def test_a_machine_that_sees_other_files_refuses(tmp_path: Path, tiny_space_fold
         Worker().load(Task({}, *told))
     with pytest.raises(ConfigError, match=r"has mmembed .*, not 0\.0\.0\. Install the same on all"):
         Worker().load(Task({}, *told, version="0.0.0"))
-    assert read_card_text(tmp_path) is None
+    assert EmbeddingDataset(tmp_path).card_text() is None
 
 
 def test_mistakes_are_named(

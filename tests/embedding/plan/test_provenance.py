@@ -15,8 +15,9 @@ from mmembed.cli.commands import main
 from mmembed.embedding.embed import embed
 from mmembed.errors import ConfigError, ManifestError, StoreError
 from mmembed.jobs.compact import compact
-from mmembed.store.schema import Provenance
-from mmembed.store.table import EmbeddingTable, read_footer
+from mmembed.store.part_file import read_footer
+from mmembed.store.provenance import Provenance
+from mmembed.store.table import EmbeddingTable
 from tests.embedding.conftest import write_picture
 from tests.embedding.plan.test_changes import snapshot
 

@@ -69,7 +69,7 @@ def compact(out: str | Path, part_rows: int = PART_ROWS) -> CompactSummary:
         ConfigError: ``part_rows`` is not positive.
     """
     if part_rows < 1:
-        raise ConfigError(f"--part_rows {part_rows}: must be positive")
+        raise ConfigError("must be positive", "part_rows", part_rows)
     dataset = place(out)
     if not part_files(dataset) or dataset.is_file():
         raise StoreError(f"{dataset}: no part-*.parquet in it. Run `mmembed embed` first.")

@@ -19,5 +19,5 @@ def usable_device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {name}: {one_line(error)}") from None
+        raise ConfigError(one_line(error), "device", name) from None
     return name

@@ -116,7 +116,8 @@ def compare(out: Place, files: Catalog, retry_errors: bool = False) -> Past:
             if not (of_rows.mine.all() and of_errors.mine.all()):
                 raise StoreError(
                     f"{part}: files in it changed, and it holds files of other shards too. Run "
-                    "once without --shard, or with the number of shards that made it."
+                    "once over the whole source, or with the number of shards that made it.",
+                    advice="shard",
                 )
             past.changes.append(change)
         seen[files.places(current)] = True

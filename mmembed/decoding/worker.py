@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mmembed.decoding.messages import MAX_PIXELS, MAX_SECONDS, SEND_BYTES, Piece, Problem, Request
+from mmembed.decoding.messages import SEND_BYTES, Piece, Problem, Request
 from mmembed.errors import MediaError, Stage, TruncatedError
 from mmembed.media.image import limit_pixels
+from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
 from mmembed.media.probe import MediaInfo, Source, probe
-from mmembed.media.sniff import opened
+from mmembed.media.sniff import opened, source_name
 from mmembed.media.spans import Span
 from mmembed.preprocess.base import Preprocess
 
@@ -64,16 +65,18 @@ class Decoder:
             source = opened(request.location)
             info = probe(source)
             modality = modality or info.modality
-            refusal = self._refusal(request.modality, info) or self._excess(info)
+            refusal = self._refusal(request.modality, info)
             if refusal:
                 return Problem("probe", "MediaError", refusal, modality=modality)
+            self._check_limits(source, info)
             stage = "decode"
             return self._load(source, request, modality, info, room)
         except MediaError as error:
-            return Problem(error.stage, "MediaError", error.message, error.decoder, 1, modality)
+            by, advice = error.decoder, error.advice
+            return Problem(error.stage, "MediaError", error.message, by, 1, modality, advice)
         except MemoryError:
-            message = "needs more memory than a decode worker may take. Raise --memory_mb."
-            return Problem(stage, "MemoryError", message, modality=modality)
+            message = "needs more memory than a decode worker may take. Raise that limit."
+            return Problem(stage, "MemoryError", message, modality=modality, advice="memory_mb")
         except Exception as error:
             message = str(error) or "no message"
             return Problem(stage, type(error).__name__, message, modality=modality)
@@ -87,15 +90,16 @@ class Decoder:
             return f"is {info.modality} by its content, but the manifest says {wanted}"
         return ""
 
-    def _excess(self, info: MediaInfo) -> str:
-        pixels = (info.width or 0) * (info.height or 0)
+    def _check_limits(self, source: Source, info: MediaInfo) -> None:
+        name, pixels = source_name(source), (info.width or 0) * (info.height or 0)
         if pixels > self.max_pixels:
-            size = f"{info.width} × {info.height} pixels"
-            return f"has {size}, more than {self.max_pixels}. Scale it down, or raise --max_pixels."
+            size = f"{info.width} × {info.height} pixels, more than {self.max_pixels}"
+            message = f"has {size}. Scale it down, or raise the limit of pixels."
+            raise MediaError(name, "probe", message, advice="max_pixels")
         if (info.duration_seconds or 0.0) > self.max_seconds:
             length = f"{info.duration_seconds:.0f} s, more than {self.max_seconds:.0f} s"
-            return f"lasts {length}. Cut it, or raise --max_duration."
-        return ""
+            message = f"lasts {length}. Cut it, or raise the limit of length."
+            raise MediaError(name, "probe", message, advice="max_duration")
 
     def _load(
         self, source: Source, request: Request, modality: str, info: MediaInfo, room: int

@@ -170,7 +170,8 @@ def _class_of(path: Any, where: str, trust: Collection[str]) -> type[Encoder] | 
     if not any(f"{module}.".startswith(f"{trusted}.") for trusted in trust):
         raise SpaceError(
             f"{where}: {path} is not mmembed's own, and a class is code that runs. If you know "
-            f"package {package} and trust it: --trust {package}, or trust={package!r} in Python"
+            f"package {package}, trust it by its name",
+            advice=f"trust={package}",
         )
     try:
         kind = getattr(importlib.import_module(module), name)

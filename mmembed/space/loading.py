@@ -92,7 +92,7 @@ def usable_device(device: str | torch.device) -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {device}: {one_line(error)}") from None
+        raise ConfigError(one_line(error), "device", device) from None
 
 
 @contextmanager

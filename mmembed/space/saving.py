@@ -14,7 +14,7 @@ from mmembed.encoders.weights import first_not_finite, save_weights
 from mmembed.errors import SpaceError
 from mmembed.space.fingerprint import fingerprint
 from mmembed.space.space_json import CARD, FORMAT, WEIGHTS
-from mmembed.store.writer import write_whole
+from mmembed.store.whole_file import write_whole
 
 FINITE_ADVICE = "Train with a lower model.learning_rate, or in fp32 (trainer.precision: 32-true)."
 

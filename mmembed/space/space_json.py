@@ -122,7 +122,7 @@ def trusted_packages(trust: str | Iterable[str] | None) -> tuple[str, ...]:
     names = tuple(word.strip() for word in words)
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
-            raise ConfigError(f"--trust {name}: give the name of a package, such as mypackage")
+            raise ConfigError("give the name of a package, such as mypackage", "trust", name)
     return names
 
 

@@ -90,8 +90,9 @@ def test_every_class_of_the_package_has_a_name_that_stays() -> None:
 
 def test_class_of_an_untrusted_package_is_not_imported(own_space: Path) -> None:
     for trust in (None, (), "other", ["mytowersevil", "mytow"]):
-        with pytest.raises(SpaceError, match=r"Tower is not mmembed's own.*--trust mytowers") as e:
+        with pytest.raises(SpaceError, match=r"Tower is not mmembed's own.*package mytowers") as e:
             load_space(own_space, trust=trust)
+        assert e.value.advice == "trust=mytowers"
         assert str(e.value).startswith(f"{own_space}/space.json: encoders.image.class_path: ")
         assert "\n" not in str(e.value)
     assert not [name for name in sys.modules if name.startswith("mytowers")]
@@ -101,7 +102,7 @@ def test_trust_holds_for_the_package_and_nothing_that_begins_like_it(own_space: 
     for trust in ("mytowers", "other, mytowers", ["mytowers.vision"]):
         assert load_space(own_space, trust=trust).modalities == ("image",)
     change(own_space, ["encoders", "image", "class_path"], "mytowersevil.vision.Tower")
-    with pytest.raises(SpaceError, match="--trust mytowersevil"):
+    with pytest.raises(SpaceError, match="trust it by its name"):
         load_space(own_space, trust="mytowers")
     assert "mytowersevil" not in sys.modules
 
@@ -115,7 +116,7 @@ def test_trust_holds_for_the_package_and_nothing_that_begins_like_it(own_space: 
         ("mytowers.vision.Gone", "can't be imported"),
         ("mytowers.nowhere.Tower", "can't be imported"),
         ("mytowers.broken.Tower", "can't be imported: two lines"),
-        ("mytowers", "--trust mytowers"),
+        ("mytowers", "package mytowers, trust it by its name"),
         ("mmembed.cli.commands.main", "is neither an Encoder nor a Preprocess of mmembed"),
         ("mytowers/vision.Tower", "is not the path of a class"),
     ],

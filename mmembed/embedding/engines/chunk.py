@@ -1,4 +1,4 @@
-"""The unit of work: a slice of the listing that becomes one part file, whole or not at all."""
+"""Chunks, the unit of work: slices of the listing that become one part file, whole or not."""
 
 from __future__ import annotations
 
@@ -45,6 +45,17 @@ def slices(
             chosen, size = [], 0
     if chosen:
         yield chosen
+
+
+@dataclass(frozen=True)
+class FilesDecoded:
+    """A step of a run: files that were decoded to their end so far, with or without success.
+
+    Attributes:
+        total: their number.
+    """
+
+    total: int
 
 
 @dataclass

@@ -91,7 +91,9 @@ def test_parts_of_any_size_keep_every_row_and_become_no_larger_than_asked(
             whole = table_of(size)
             ids = pa.array([f"{size}-{i}" for i in range(size)])
             whole = whole.set_column(0, whole.schema.field("id"), ids)
-            write_part(out, f"part-{size:02}.parquet", whole, ERROR_SCHEMA.empty_table())
+            EmbeddingDataset.at(out).commit(
+                f"part-{size:02}.parquet", whole, ERROR_SCHEMA.empty_table()
+            )
         before = contents(out)
         summary = compact(out, part_rows=part_rows)
         assert contents(out) == before

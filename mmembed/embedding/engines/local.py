@@ -29,8 +29,8 @@ from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors.plain_text import one_line, say
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.spanned import SpannedPreprocess
-from mmembed.space.reduced_precision import PrecisionCheck
 from mmembed.space.loading import load_space
+from mmembed.space.reduced_precision import PrecisionCheck
 from mmembed.space.space import Space
 
 LEAST_ITEMS = 16  # smaller batches tell how many threads are best only if they are whole

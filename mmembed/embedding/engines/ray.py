@@ -28,7 +28,6 @@ from mmembed.errors import ConfigError, MissingExtraError, MmembedError
 from mmembed.errors.plain_text import one_line, say
 from mmembed.paths import Place
 from mmembed.space.space_json import CARD, WEIGHTS, space_file
-from mmembed.store.dataset import EmbeddingDataset
 
 IN_FLIGHT = 2  # chunks an actor: one at work, one waiting
 LOSSES = 4  # actors that a chunk, or a start, may cost

@@ -1,4 +1,4 @@
-"""What a decode worker is asked, and what it answers: the values of a file, or why it has none."""
+"""Messages of the decode worker: a request in; the values of a file, or why it has none, out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Problem:
+class DecodeFailure:
     """Why a file has no vector; a row of ``_errors``.
 
     Attributes:
@@ -37,7 +37,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Request:
+class DecodeRequest:
     """A file to decode.
 
     Attributes:
@@ -52,13 +52,13 @@ class Request:
 
 
 @dataclass
-class Piece:
+class Segments:
     """The values of some spans of a file, all of one modality.
 
     Attributes:
         modality: what the spans are embedded as.
         count: number of spans of the whole file, in all modalities.
-        spans: the spans decoded here, from ``Request.first`` on; None for a file taken whole.
+        spans: the spans decoded here, from ``DecodeRequest.first`` on; None for a file taken whole.
         values: the values of each, as :class:`~mmembed.preprocess.base.Preprocess` returns them.
         taken: number of spans that are dealt with here; more than there are values where the
             file stops before the end that its header declares.

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mmembed.decoding.messages import SEND_BYTES, Piece, Problem, Request
+from mmembed.decoding.messages import SEND_BYTES, DecodeFailure, DecodeRequest, Segments
 from mmembed.embedding.engines.chunk import Chunk
 from mmembed.media.guarded_pool import Failure, GuardedPool
 
@@ -21,8 +21,8 @@ AHEAD_BYTES = 96 << 20
 AHEAD_TASKS = 64
 ATTEMPTS = 2
 
-Answer = Piece | Problem
-Pool = GuardedPool["Group", Sequence[Request], list[Answer]]
+Answer = Segments | DecodeFailure
+Pool = GuardedPool["Group", Sequence[DecodeRequest], list[Answer]]
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Group:
 
     chunk: Chunk
     numbers: list[int]
-    requests: list[Request]
+    requests: list[DecodeRequest]
     attempts: int = 1
 
     def alone(self) -> list[Group]:
@@ -67,7 +67,7 @@ def answers(
             ready = list(_failed(group, outcome, again))
             continue
         for number, request, answer in zip(group.numbers, group.requests, outcome, strict=False):
-            if isinstance(answer, Problem):
+            if isinstance(answer, DecodeFailure):
                 answer = replace(answer, attempts=group.attempts)
             elif request.first + answer.taken < answer.count:
                 rest = replace(request, first=request.first + answer.taken)
@@ -80,7 +80,7 @@ def answers(
             )
             again.append(later)
         if workers:
-            sent = sum(a.size_bytes for a in outcome if isinstance(a, Piece))
+            sent = sum(a.size_bytes for a in outcome if isinstance(a, Segments))
             usual_bytes = max(sent, round(0.9 * usual_bytes), 1)
             depth = max(fewest, min(AHEAD_TASKS, AHEAD_BYTES // usual_bytes))
 
@@ -93,7 +93,7 @@ def _failed(
         again.extend(group.alone())
         return
     request = group.requests[0]
-    problem = Problem(
+    problem = DecodeFailure(
         "decode",
         failure.error,
         failure.message,
@@ -113,7 +113,7 @@ def _groups(chunks: Iterable[Chunk]) -> Iterator[Group]:
                 yield group
                 group, size = Group(chunk, [], []), 0
             group.numbers.append(number)
-            group.requests.append(Request(file.location, file.modality))
+            group.requests.append(DecodeRequest(file.location, file.modality))
             size += file.size or 0
         if group.numbers:
             yield group

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from mmembed.data.batch import Buckets, collate
-from mmembed.decoding.messages import Piece, Problem
+from mmembed.decoding.messages import DecodeFailure, Segments
 from mmembed.decoding.worker import Decoder
 from mmembed.embedding.engines.batch_sizes import BatchSizes
 from mmembed.embedding.engines.chunk import Chunk, FileRows
@@ -100,7 +100,7 @@ class LocalEngine:
             self._decoders = pool
             for chunk, number, first, answer in answers(opened(), pool, self.workers):
                 buckets = waiting[id(chunk)]
-                if isinstance(answer, Problem):
+                if isinstance(answer, DecodeFailure):
                     chunk.results[number] = answer
                     last = True
                 else:
@@ -119,7 +119,7 @@ class LocalEngine:
 
     def _pool(self) -> Pool:
         limits = self.limits
-        decoder: Callable[[Any], list[Piece | Problem]] = Decoder(
+        decoder: Callable[[Any], list[Segments | DecodeFailure]] = Decoder(
             dict(self.preprocess),
             max_pixels=limits.max_pixels,
             max_seconds=limits.duration_seconds,
@@ -136,7 +136,7 @@ class LocalEngine:
         )
 
     def _take(
-        self, chunk: Chunk, buckets: Buckets[Place], number: int, first: int, piece: Piece
+        self, chunk: Chunk, buckets: Buckets[Place], number: int, first: int, piece: Segments
     ) -> None:
         result = chunk.results.setdefault(number, FileRows())
         if isinstance(result, FileRows):
@@ -181,7 +181,9 @@ class LocalEngine:
                 for item in batch:
                     self._embed_at_once(chunk, bucket, [item])
                 return
-            problem = Problem("encode", type(error).__name__, one_line(error), modality=modality)
+            problem = DecodeFailure(
+                "encode", type(error).__name__, one_line(error), modality=modality
+            )
             chunk.results[batch[0][0][0]] = problem
             return
         finite = np.isfinite(vectors).all(axis=1)
@@ -189,7 +191,9 @@ class LocalEngine:
             result = chunk.results[number]
             if not good:
                 message = "its vector is not finite; look for NaN or infinity in the file"
-                chunk.results[number] = Problem("encode", "ValueError", message, modality=modality)
+                chunk.results[number] = DecodeFailure(
+                    "encode", "ValueError", message, modality=modality
+                )
             elif isinstance(result, FileRows):
                 result.vectors[place] = vector
 

@@ -14,7 +14,7 @@ SEND_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
-class Problem:
+class DecodeFailure:
     """A file without a vector, and the reason; a row of ``_errors``.
 
     Attributes:
@@ -37,7 +37,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Request:
+class DecodeRequest:
     """A file to decode.
 
     Attributes:
@@ -52,13 +52,13 @@ class Request:
 
 
 @dataclass
-class Piece:
+class Segments:
     """The values of some spans of a file, all of one modality.
 
     Attributes:
         modality: what the spans are embedded as.
         count: number of spans of the whole file, in all modalities.
-        spans: the spans decoded here, from ``Request.first`` on; None for a file taken whole.
+        spans: the spans decoded here, from ``DecodeRequest.first`` on; None for a file taken whole.
         values: the values of each, as :class:`~mmembed.preprocess.base.Preprocess` returns them.
         taken: number of spans that are dealt with here; more than there are values where the
             file stops before the end that its header declares.

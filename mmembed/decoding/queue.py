@@ -14,12 +14,12 @@ from itertools import chain
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from mmembed.decoding.messages import SEND_BYTES, Piece, Problem, Request
+from mmembed.decoding.messages import SEND_BYTES, DecodeFailure, DecodeRequest, Segments
 from mmembed.media.fresh_process import start_server
 from mmembed.media.guarded_pool import Failure, GuardedPool
 
 Key = TypeVar("Key")
-Answer = Piece | Problem
+Answer = Segments | DecodeFailure
 
 MODULES = ["mmembed.decoding.worker"]  # imported once, for all processes
 GROUP_FILES = 16
@@ -43,7 +43,7 @@ class Wanted(Generic[Key]):
     """
 
     key: Key
-    request: Request
+    request: DecodeRequest
     size_bytes: int = 0
 
 
@@ -68,7 +68,7 @@ class DecodeQueue(Generic[Key]):
     """Decodes files ahead of their use; answers come in any order, the pieces of a file in theirs.
 
     >>> with DecodeQueue(Decoder(preprocess), workers=2, timeout_seconds=60) as queue:
-    ...     queue.put(Wanted(path, Request(path)) for path in paths)
+    ...     queue.put(Wanted(path, DecodeRequest(path)) for path in paths)
     ...     while not queue.is_empty:
     ...         for decoded in queue.get():
     ...             print(decoded.key, decoded.answer)
@@ -82,12 +82,12 @@ class DecodeQueue(Generic[Key]):
 
     def __init__(
         self,
-        decode: Callable[[Sequence[Request]], list[Answer]],
+        decode: Callable[[Sequence[DecodeRequest]], list[Answer]],
         workers: int,
         timeout_seconds: float,
         memory_bytes: int | None = None,
     ) -> None:
-        self._pool: GuardedPool[_Group[Key], Sequence[Request], list[Answer]] = GuardedPool(
+        self._pool: GuardedPool[_Group[Key], Sequence[DecodeRequest], list[Answer]] = GuardedPool(
             decode, workers, timeout_seconds, MODULES, NICENESS, memory_bytes
         )
         self._workers = workers
@@ -149,7 +149,7 @@ class DecodeQueue(Generic[Key]):
             if left := group.files[len(outcome) :]:
                 self._again.append(_Group(left, group.attempts))
             if self._workers:
-                self._adapt(sum(a.size_bytes for a in outcome if isinstance(a, Piece)))
+                self._adapt(sum(a.size_bytes for a in outcome if isinstance(a, Segments)))
         self._hand_out()
         return decoded
 
@@ -162,7 +162,7 @@ class DecodeQueue(Generic[Key]):
 
     def _answered(self, group: _Group[Key], wanted: Wanted[Key], answer: Answer) -> Decoded[Key]:
         first, is_last = wanted.request.first, True
-        if isinstance(answer, Problem):
+        if isinstance(answer, DecodeFailure):
             answer = replace(answer, attempts=group.attempts)
         elif first + answer.taken < answer.count:
             is_last = False
@@ -177,7 +177,7 @@ class DecodeQueue(Generic[Key]):
             self._again.extend(_Group([wanted], group.attempts + 1) for wanted in group.files)
             return []
         (wanted,) = group.files
-        problem = Problem(
+        problem = DecodeFailure(
             "decode",
             failure.error,
             failure.message,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmembed.decoding.messages import Piece, Problem, Request
+from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class ScriptedDecoder:
     files: int = 100
     values: int = 1
 
-    def __call__(self, requests: Sequence[Request]) -> list[Piece | Problem]:
+    def __call__(self, requests: Sequence[DecodeRequest]) -> list[Segments | DecodeFailure]:
         return [self.decode(request) for request in requests[: self.files]]
 
-    def decode(self, request: Request) -> Piece | Problem:
+    def decode(self, request: DecodeRequest) -> Segments | DecodeFailure:
         name = str(request.location)
         if name.startswith("crash"):
             os.kill(os.getpid(), 9)
@@ -38,10 +38,10 @@ class ScriptedDecoder:
         if name.startswith("bug"):
             raise ZeroDivisionError("a bug")
         if name.startswith("bad"):
-            return Problem("decode", "MediaError", "is bad")
+            return DecodeFailure("decode", "MediaError", "is bad")
         if name.startswith("process"):
-            return Piece("audio", 1, [None], [np.array([os.getpid()])], 1)
+            return Segments("audio", 1, [None], [np.array([os.getpid()])], 1)
         count = int(name.partition("-")[0])
         numbers = range(request.first, min(count, request.first + self.spans))
         values = [np.full(self.values, number, np.float32) for number in numbers]
-        return Piece("audio", count, [None] * len(values), values, len(values))
+        return Segments("audio", count, [None] * len(values), values, len(values))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.decoding import queue as queues
-from mmembed.decoding.messages import Piece, Problem, Request
+from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
 from mmembed.decoding.queue import (
     AHEAD_TASKS,
     GROUP_BYTES,
@@ -28,7 +28,7 @@ from tests.decoding.scripted import ScriptedDecoder
 
 
 def wanted(*names: str, size_bytes: int = 0) -> list[Wanted[str]]:
-    return [Wanted(name, Request(name), size_bytes) for name in names]
+    return [Wanted(name, DecodeRequest(name), size_bytes) for name in names]
 
 
 def drained(queue: DecodeQueue[str]) -> Iterator[Decoded[str]]:
@@ -42,7 +42,7 @@ class Recorder:
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
 
-    def __call__(self, requests: Sequence[Request]) -> list[Piece | Problem]:
+    def __call__(self, requests: Sequence[DecodeRequest]) -> list[Segments | DecodeFailure]:
         self.groups.append([str(request.location) for request in requests])
         return ScriptedDecoder()(requests)
 
@@ -62,7 +62,7 @@ def test_every_span_of_every_file_comes_out_once_and_in_order(
         for decoded in drained(queue):
             assert decoded.key not in last
             assert decoded.first == len(came[decoded.key])
-            if isinstance(decoded.answer, Piece):
+            if isinstance(decoded.answer, Segments):
                 came[decoded.key] += [float(values[0]) for values in decoded.answer.values]
             if decoded.is_last:
                 last.append(decoded.key)
@@ -74,7 +74,7 @@ def test_every_span_of_every_file_comes_out_once_and_in_order(
 def test_keys_may_be_anything_and_stay_in_this_process() -> None:
     keys = [object(), lambda: None, ["no hash"]]
     with DecodeQueue(ScriptedDecoder(), 1, 60) as queue:
-        queue.put(Wanted(key, Request("1-a")) for key in keys)
+        queue.put(Wanted(key, DecodeRequest("1-a")) for key in keys)
         came = [decoded.key for decoded in drained(queue)]  # type: ignore[arg-type]
     assert [any(key is other for other in came) for key in keys] == [True] * 3
 
@@ -98,7 +98,7 @@ def test_files_are_taken_no_sooner_than_the_processes_need_them(workers: int) ->
     def endless() -> Iterator[Wanted[str]]:
         nonlocal taken
         for taken in count(1):
-            yield Wanted(f"1-{taken}", Request(f"1-{taken}"))
+            yield Wanted(f"1-{taken}", DecodeRequest(f"1-{taken}"))
 
     with DecodeQueue(ScriptedDecoder(), workers, 60) as queue:
         queue.put(endless())
@@ -119,7 +119,7 @@ def test_the_less_an_answer_takes_the_more_are_made_ahead(monkeypatch: pytest.Mo
         def many() -> Iterator[Wanted[str]]:
             nonlocal taken
             for taken in count(1):
-                yield Wanted(f"1-{taken}", Request(f"1-{taken}"), GROUP_BYTES)
+                yield Wanted(f"1-{taken}", DecodeRequest(f"1-{taken}"), GROUP_BYTES)
 
         with DecodeQueue(ScriptedDecoder(values=values), 2, 60) as queue:
             queue.put(many())
@@ -151,8 +151,8 @@ def test_a_crash_costs_its_file_only_and_is_tried_twice() -> None:
     assert set(came) == {*names}
     for name, decoded in came.items():
         assert decoded.is_last
-        assert isinstance(decoded.answer, Problem) == name.startswith("crash")
-        if isinstance(decoded.answer, Problem):
+        assert isinstance(decoded.answer, DecodeFailure) == name.startswith("crash")
+        if isinstance(decoded.answer, DecodeFailure):
             assert decoded.answer.error == "ProcessExpired"
             assert "crashed its process (signal 9)" in decoded.answer.message
             assert (decoded.answer.attempts, decoded.answer.advice) == (2, "")
@@ -164,10 +164,10 @@ def test_a_file_that_hangs_is_stopped_and_its_group_decoded() -> None:
         queue.put(wanted("1-a", "hang", "1-b"))
         came = {decoded.key: decoded.answer for decoded in drained(queue)}
         assert time.monotonic() - began < 60
-    assert isinstance(came["1-a"], Piece)
-    assert isinstance(came["1-b"], Piece)
+    assert isinstance(came["1-a"], Segments)
+    assert isinstance(came["1-b"], Segments)
     problem = came["hang"]
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, DecodeFailure)
     assert (problem.error, problem.message) == ("TimeoutError", "took more than 1 s")
     assert problem.advice == "timeout"
 
@@ -198,7 +198,7 @@ def test_the_end_of_the_block_ends_the_processes_whatever_they_are_at() -> None:
         queue.put(wanted("process", size_bytes=GROUP_BYTES))
         queue.put(wanted("hang"))
         (decoded,) = queue.get()
-        assert isinstance(decoded.answer, Piece)
+        assert isinstance(decoded.answer, Segments)
         process = int(decoded.answer.values[0][0])
         assert exists(process)
         raise KeyboardInterrupt

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmembed.decoding.messages import Piece, Problem, Request
+from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
 from mmembed.decoding.worker import Decoder
 from mmembed.preprocess.audio import AudioPreprocess
 from mmembed.preprocess.image import ImagePreprocess
@@ -36,15 +36,15 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def problem(decoder: Decoder, path: Path, modality: str | None = None) -> Problem:
-    (answer,) = decoder([Request(str(path), modality)])
-    assert isinstance(answer, Problem)
+def problem(decoder: Decoder, path: Path, modality: str | None = None) -> DecodeFailure:
+    (answer,) = decoder([DecodeRequest(str(path), modality)])
+    assert isinstance(answer, DecodeFailure)
     return answer
 
 
-def piece(decoder: Decoder, path: Path, modality: str | None = None, first: int = 0) -> Piece:
-    (answer,) = decoder([Request(str(path), modality, first)])
-    assert isinstance(answer, Piece), answer
+def piece(decoder: Decoder, path: Path, modality: str | None = None, first: int = 0) -> Segments:
+    (answer,) = decoder([DecodeRequest(str(path), modality, first)])
+    assert isinstance(answer, Segments), answer
     return answer
 
 
@@ -101,13 +101,13 @@ def test_pieces_go_on_where_the_last_one_ended(media: Path) -> None:
         assert step.taken == len(step.values) >= 1
         bit_by_bit += step.values
     assert np.abs(np.stack(bit_by_bit) - np.stack(whole.values)).max() < 1e-5
-    (late,) = Decoder(ALL)([Request(str(media / "three.wav"), None, whole.count)])
-    assert isinstance(late, Problem)
+    (late,) = Decoder(ALL)([DecodeRequest(str(media / "three.wav"), None, whole.count)])
+    assert isinstance(late, DecodeFailure)
     assert late.message == "changed while it was being read. Run again."
 
 
 def test_files_beyond_what_may_be_sent_are_left_for_another_time(media: Path) -> None:
-    requests = [Request(str(media / "a.png"))] * 5
+    requests = [DecodeRequest(str(media / "a.png"))] * 5
     one = piece(Decoder(ALL), media / "a.png").size_bytes
     assert len(Decoder(ALL, send_bytes=2 * one)(requests)) == 2
     assert len(Decoder(ALL, send_bytes=1)(requests)) == 1
@@ -137,9 +137,11 @@ def test_a_mistake_of_a_preprocess_costs_the_file_only(
     media: Path, error: type[Exception], text: str, message: str, advice: str
 ) -> None:
     decoder = Decoder({**ALL, "image": Failing(size=16, error=error, text=text)})
-    answers = decoder([Request(str(media / "a.png")), Request(str(media / "three.wav"))])
+    answers = decoder(
+        [DecodeRequest(str(media / "a.png")), DecodeRequest(str(media / "three.wav"))]
+    )
     failed, whole = answers
-    assert isinstance(failed, Problem)
-    assert isinstance(whole, Piece)
+    assert isinstance(failed, DecodeFailure)
+    assert isinstance(whole, Segments)
     assert failed.message.startswith(message)
     assert (failed.stage, failed.error, failed.advice) == ("decode", error.__name__, advice)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmembed.decoding.messages import Problem
+from mmembed.decoding.messages import DecodeFailure
 from mmembed.embedding.engines.chunk import Chunk, FileRows
 from mmembed.embedding.job import Job
 from mmembed.embedding.plan.catalog import Catalog
@@ -61,7 +61,7 @@ class Reader:
                 value = float((self.root / path).read_text())
                 vector = np.array([value], np.float32)
                 rows = FileRows({0: ("image", None)}, {0: vector})
-                bad = Problem("decode", "MediaError", f"is {value}")
+                bad = DecodeFailure("decode", "MediaError", f"is {value}")
                 chunk.results[number] = bad if path.endswith("bad") else rows
             yield chunk
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmembed.decoding.messages import Problem
+from mmembed.decoding.messages import DecodeFailure
 from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
 from mmembed.embedding.engines.part_writer import Committed, PartWriter
 from mmembed.embedding.job import Job
@@ -43,7 +43,9 @@ class Scripted:
 def finish(chunk: Chunk) -> Chunk:
     for number, file in enumerate(chunk.files):
         if file.path == "3":
-            chunk.results[number] = Problem("probe", "MediaError", "is large", advice="max_pixels")
+            chunk.results[number] = DecodeFailure(
+                "probe", "MediaError", "is large", advice="max_pixels"
+            )
         else:
             vector = np.array([float(file.path)], np.float32)
             chunk.results[number] = FileRows({0: ("image", None)}, {0: vector})

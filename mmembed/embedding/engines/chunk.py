@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmembed.decoding.messages import Problem
+from mmembed.decoding.messages import DecodeFailure
 from mmembed.embedding.plan.source_file import File
 from mmembed.errors.plain_text import redacted
 from mmembed.media.spans import Span
@@ -87,11 +87,11 @@ class Chunk:
 
     def __init__(self, files: list[File], carried: pa.Table) -> None:
         self.files, self.carried = files, carried
-        self.results: dict[int, FileRows | Problem] = {}
+        self.results: dict[int, FileRows | DecodeFailure] = {}
         self.undecoded: set[int] = set()
         for number, file in enumerate(files):
             if file.problem:
-                problem = Problem("list", "OSError", file.problem, modality=file.modality)
+                problem = DecodeFailure("list", "OSError", file.problem, modality=file.modality)
                 self.results[number] = problem
             else:
                 self.undecoded.add(number)
@@ -136,10 +136,10 @@ class Chunk:
         carried = self.carried.take(pa.array(numbers, pa.int64()))
         return rows_table(columns, stacked, carried, schema)
 
-    def problems(self) -> list[tuple[File, Problem]]:
+    def problems(self) -> list[tuple[File, DecodeFailure]]:
         """Return the files that have none, and why."""
         ordered = sorted(self.results.items())
-        return [(self.files[n], r) for n, r in ordered if isinstance(r, Problem)]
+        return [(self.files[n], r) for n, r in ordered if isinstance(r, DecodeFailure)]
 
     def errors(self) -> pa.Table:
         """Return the rows of ``_errors``."""

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from mmembed.data.batch import Buckets, collate
-from mmembed.decoding.messages import Piece, Problem, Request
+from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
 from mmembed.decoding.queue import Decoded, DecodeQueue, Wanted
 from mmembed.decoding.worker import Decoder
 from mmembed.embedding.engines.batch_sizes import BatchSizes
@@ -131,7 +131,7 @@ class LocalEngine:
     def _take(self, work: _Work, number: int, decoded: Decoded[Any]) -> None:
         """Note a problem, or put values into batches, and embed those that are full."""
         chunk, piece = work.chunk, decoded.answer
-        if isinstance(piece, Problem):
+        if isinstance(piece, DecodeFailure):
             chunk.results[number] = piece
             return
         result = chunk.results.setdefault(number, FileRows())
@@ -173,7 +173,9 @@ class LocalEngine:
                 for item in batch:
                     self._embed_at_once(chunk, bucket, [item])
                 return
-            problem = Problem("encode", type(error).__name__, one_line(error), modality=modality)
+            problem = DecodeFailure(
+                "encode", type(error).__name__, one_line(error), modality=modality
+            )
             chunk.results[batch[0][0][0]] = problem
             return
         finite = np.isfinite(vectors).all(axis=1)
@@ -181,7 +183,9 @@ class LocalEngine:
             result = chunk.results[number]
             if not good:
                 message = "its vector is not finite; look for NaN or infinity in the file"
-                chunk.results[number] = Problem("encode", "ValueError", message, modality=modality)
+                chunk.results[number] = DecodeFailure(
+                    "encode", "ValueError", message, modality=modality
+                )
             elif isinstance(result, FileRows):
                 result.vectors[place] = vector
 
@@ -197,10 +201,10 @@ class _Work:
 def _wanted(work: _Work) -> Iterator[Wanted[tuple[_Work, int]]]:
     for number in sorted(work.chunk.undecoded):
         file = work.chunk.files[number]
-        yield Wanted((work, number), Request(file.location, file.modality), file.size or 0)
+        yield Wanted((work, number), DecodeRequest(file.location, file.modality), file.size or 0)
 
 
-def _add_spans(rows: FileRows, first: int, piece: Piece) -> None:
+def _add_spans(rows: FileRows, first: int, piece: Segments) -> None:
     rows.truncated |= piece.truncated
     for place, span in enumerate(piece.spans, start=first):
         rows.spans[place] = piece.modality, span

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmembed.decoding.messages import Problem
+from mmembed.decoding.messages import DecodeFailure
 from mmembed.decoding.queue import AHEAD_TASKS, GROUP_FILES
 from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
 from mmembed.embedding.engines.local import LocalEngine, local_engine
@@ -131,7 +131,9 @@ def test_chunks_without_a_file_to_decode_come_out_one_by_one(
             step = next(steps)
             assert isinstance(step, Chunk)
             assert taken == number
-            assert {r.stage for r in step.results.values() if isinstance(r, Problem)} == {"list"}
+            assert {r.stage for r in step.results.values() if isinstance(r, DecodeFailure)} == {
+                "list"
+            }
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")

@@ -52,7 +52,7 @@ class Bucket:
     """A bucket: URLs in it, and local folders copied into it."""
 
     def __init__(self, name: str, endpoint: str) -> None:
-        request = urllib.request.DecodeRequest(f"http://{endpoint}/{name}", method="PUT")
+        request = urllib.request.Request(f"http://{endpoint}/{name}", method="PUT")
         urllib.request.urlopen(request).close()
         self.name, self.endpoint = name, endpoint
 

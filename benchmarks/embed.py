@@ -36,7 +36,8 @@ from mmembed.jobs.bench import bench
 from mmembed.preprocess.audio import AudioPreprocess
 from mmembed.preprocess.image import ImagePreprocess
 from mmembed.preprocess.video import VideoPreprocess
-from mmembed.space.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.provenance import Provenance
 from mmembed.store.schema import row_schema

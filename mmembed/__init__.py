@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmembed.embedding.embed import embed
     from mmembed.evaluation.evaluate import evaluate
-    from mmembed.space.space import Space, load_space
+    from mmembed.space.loading import load_space
+    from mmembed.space.space import Space
     from mmembed.store.table import EmbeddingTable
 
 __version__ = "0.1.0"
@@ -19,7 +20,7 @@ _HOMES = {
     "Space": "mmembed.space.space",
     "embed": "mmembed.embedding.embed",
     "evaluate": "mmembed.evaluation.evaluate",
-    "load_space": "mmembed.space.space",
+    "load_space": "mmembed.space.loading",
 }
 
 

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 from outcome import Task, Timer
 
 from mmembed.embedding.embed import embed
-from mmembed.embedding.engines import open_local as local
+from mmembed.embedding.engines import local
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What jsonargparse says of a wrong option or config, in one line with a way out."""
+"""Command lines of typed functions, and what jsonargparse says of a mistake, in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from typing import Any, get_type_hints
 import docstring_parser
 from jsonargparse import ArgumentParser
 
+from mmembed.cli.error_advice import option
 from mmembed.errors import ConfigError, MmembedError
+
+
+class OptionParser(ArgumentParser):
+    """A parser whose help shows options with hyphens."""
+
+    def format_help(self, *given: Any, **named: Any) -> str:
+        """Return the help."""
+        text = super().format_help(*given, **named)
+        return re.sub(r"--[a-z]\w*", lambda name: option(name[0][2:]), text)
 
 
 def call(function: Callable[..., Any], words: list[str], positional: tuple[str, ...]) -> Any:
@@ -30,7 +40,7 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
     Raises:
         ConfigError: the words do not fit.
     """
-    parser = ArgumentParser(prog=words[0], exit_on_error=False)
+    parser = OptionParser(prog=words[0], exit_on_error=False)
     document = docstring_parser.parse(function.__doc__ or "")
     parser.description = document.short_description
     said = {p.arg_name: (p.description or "").replace("\n", " ") for p in document.params}
@@ -48,11 +58,13 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
         hints |= get_type_hints(group)
     try:
         flags = {f"--{name}" for name, kind in hints.items() if kind is bool}
-        given = parser.parse_args(_switched([_underscored(word) for word in words[1:]], flags))
+        given = parser.parse_args(_switched([underscored(word) for word in words[1:]], flags))
     except MmembedError:
         raise
     except Exception as error:
-        raise explain(error, option_names(parser)) from None
+        raise explain(
+            error, option_names(parser), lambda name: name if name in positional else option(name)
+        ) from None
     options = parser.instantiate(given).as_dict()
     for name, group in groups.items():
         fields = [field.name for field in dataclasses.fields(group)]
@@ -60,10 +72,13 @@ def call(function: Callable[..., Any], words: list[str], positional: tuple[str, 
     return function(**options)
 
 
-def _underscored(word: str) -> str:
-    """Return an option such as ``--batch-size=8`` as ``--batch_size=8``; other words as given."""
+def underscored(word: str) -> str:
+    """Return an option such as ``--batch-size=8`` as ``--batch_size=8``; other words as given.
+
+    A name with dots is a key of a config, which may have hyphens of its own.
+    """
     name, equals, value = word.partition("=")
-    is_option = name.startswith("--") and len(name) > 2
+    is_option = name.startswith("--") and len(name) > 2 and "." not in name
     return "--" + name[2:].replace("-", "_") + equals + value if is_option else word
 
 
@@ -86,29 +101,39 @@ def option_names(parser: ArgumentParser) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
-def explain(error: Exception, known: Iterable[str]) -> ConfigError:
-    """Return jsonargparse's ``error`` as one line that names the option and a way out."""
+def explain(
+    error: Exception, known: Iterable[str], shown: Callable[[str], str] = str
+) -> ConfigError:
+    """Return jsonargparse's ``error`` as one line that names the option and a way out.
+
+    Args:
+        error: as it was raised.
+        known: the names that the parser knows.
+        shown: a name as the user writes it.
+    """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     explained = re.search(r"unknown option or config key .*|no class .*", text)
     where = re.search(r'Parser key "([^"]+)"', text)
-    prefix = f"{where.group(1)}: " if where else ""
+    prefix = f"{shown(where[1])}: " if where else ""
     if explained:
         return ConfigError(f"{prefix}{explained.group()}")
     key = _first(UNKNOWN_KEY, text)
     if key is not None:
-        return ConfigError(f"unknown option or config key {key}{_did_you_mean(key, known)}")
+        near = _nearest(key, known)
+        hint = f"; did you mean {shown(near)}?" if near else ""
+        return ConfigError(f"unknown option or config key {key}{hint}")
     path = _first([r"Expected a dot import path string: (\S+)"], text)
     if path is not None:
-        return ConfigError(f"{prefix}no class {path}{_did_you_mean(path, _class_names())}")
+        near = _nearest(path, _class_names())
+        return ConfigError(f"{prefix}no class {path}{f'; did you mean {near}?' if near else ''}")
     missing = _first([r"arguments are required: (.*)"], text)
     if missing is not None:
-        names = ", ".join(
-            re.sub(r"^(fit|validate|test|predict)\.", "", n) for n in missing.split(", ")
-        )
-        return ConfigError(f"missing: {names}. Give it as an option or in a --config file.")
+        lacking = ", ".join(shown(re.sub(SUBCOMMAND, "", name)) for name in missing.split(", "))
+        return ConfigError(f"missing: {lacking}. Give it as an option or in a --config file.")
     return ConfigError(f"{prefix}{_reason(text) or type(error).__name__}"[:400])
 
 
+SUBCOMMAND = r"^(fit|validate|test|predict)\."
 UNKNOWN_KEY = (
     r"[Uu]nrecognized arguments?: (\S+)",
     r"does not accept option '([^']+)'",
@@ -133,20 +158,23 @@ def _reason(text: str) -> str:
 
 
 def _first(patterns: Iterable[str], text: str) -> str | None:
-    return next((found.group(1) for p in patterns if (found := re.search(p, text))), None)
+    matches = (re.search(pattern, text) for pattern in patterns)
+    return next((match[1] for match in matches if match), None)
 
 
-def _did_you_mean(key: str, known: Iterable[str]) -> str:
+def _nearest(key: str, known: Iterable[str]) -> str:
+    """Return the name that was most likely meant by ``key``; empty if none is near."""
     key = key.split("=")[0].lstrip("-")
-    names = [name for name in known if name != key]
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.75)
+    others = [name for name in known if name != key]
+    near = difflib.get_close_matches(key, others, n=1, cutoff=0.75)
     if not near:
-        short = {name.rsplit(".", 1)[-1]: name for name in reversed(names)}
+        short = {name.rsplit(".", 1)[-1]: name for name in reversed(others)}
         last = difflib.get_close_matches(key.rsplit(".", 1)[-1], short, n=1, cutoff=0.6)
         near = [short[name] for name in last]
     if not near:
-        near = difflib.get_close_matches(key.split(".")[0], {n.split(".")[0] for n in names}, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+        first = {name.split(".")[0] for name in others}
+        near = difflib.get_close_matches(key.split(".")[0], first, n=1)
+    return near[0] if near else ""
 
 
 def _class_names() -> set[str]:

@@ -1,4 +1,4 @@
-"""The ``mmembed`` command: one table of jobs, each imported only when it is called.
+"""The ``mmembed`` command: one table of commands, each imported only when it is called.
 
 A user's mistake comes out as ``mmembed: error: …`` and exit code 2, never as a traceback.
 """
@@ -15,19 +15,62 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
-from mmembed.errors import ConfigError, MmembedError, Terminated
+from mmembed.cli.error_advice import error_text, result_text, stop_text
+from mmembed.errors import ConfigError, MmembedError, Terminated, VerdictError
 from mmembed.errors.plain_text import say, show_unencodable
 
-JOBS: dict[str, tuple[str, str, str]] = {
-    "fit": ("mmembed.cli.fit", "run", "train a space from a config"),
-    "validate": ("mmembed.cli.fit", "run", "score a checkpoint on the val split"),
-    "test": ("mmembed.cli.fit", "run", "score a checkpoint on the test split"),
-    "predict": ("mmembed.cli.fit", "run", "vectors of the test split, in memory"),
-    "embed": ("mmembed.cli.embed", "run", "a folder or manifest of media to Parquet"),
-    "bench": ("mmembed.cli.embed", "run", "where the time goes when a folder is embedded"),
-    "compact": ("mmembed.cli.compact", "run", "merge the small parts of a dataset"),
-    "evaluate": ("mmembed.cli.evaluate", "run", "a Parquet dataset to scores and a report"),
+
+class Command(NamedTuple):
+    """A row of the table of commands.
+
+    Attributes:
+        module: imported only when the command is called.
+        function: typed; its parameters become options, and what it returns is printed.
+        help: what the command does, for the list of all.
+        positional: parameters of ``function`` that are given without their names, in order; None
+            for a function that takes the words of the command line and returns the exit code.
+    """
+
+    module: str
+    function: str
+    help: str
+    positional: tuple[str, ...] | None = None
+
+    def call(self, words: list[str]) -> int:
+        """Run the command and return its exit code.
+
+        Args:
+            words: its name, then its arguments.
+        """
+        function = getattr(importlib.import_module(self.module), self.function)
+        if self.positional is None:
+            return function(words)
+        from mmembed.cli.arguments import call
+
+        say(result_text(call(function, [f"mmembed {words[0]}", *words[1:]], self.positional)))
+        return 0
+
+
+COMMANDS: dict[str, Command] = {
+    "fit": Command("mmembed.cli.fit", "run", "train a space from a config"),
+    "validate": Command("mmembed.cli.fit", "run", "score a checkpoint on the val split"),
+    "test": Command("mmembed.cli.fit", "run", "score a checkpoint on the test split"),
+    "predict": Command("mmembed.cli.fit", "run", "vectors of the test split, in memory"),
+    "embed": Command(
+        "mmembed.embedding.embed",
+        "embed_as",
+        "a folder or manifest of media to Parquet",
+        ("source", "out"),
+    ),
+    "bench": Command(
+        "mmembed.jobs.bench", "bench", "where the time goes when a folder is embedded", ("source",)
+    ),
+    "compact": Command(
+        "mmembed.jobs.compact", "compact", "merge the small parts of a dataset", ("out",)
+    ),
+    "evaluate": Command("mmembed.cli.evaluate", "run", "a Parquet dataset to scores and a report"),
 }
 
 
@@ -43,7 +86,7 @@ def run() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one job and return its exit code: 0, 1 if what came of it is not what was asked for.
+    """Run a command and return its exit code: 0, 1 if what came of it is not what was asked for.
 
     A user's mistake is 2, Ctrl-C 130, SIGTERM 143.
 
@@ -62,12 +105,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         with terminated_by_signal():
-            return _job(words[0])(words)
+            return command(words[0])(words)
     except Terminated as stop:
-        say(f"mmembed: stopped by SIGTERM{': ' if stop.way_on else ''}{stop.way_on}", sys.stderr)
+        way_on = stop_text(stop)
+        say(f"mmembed: stopped by SIGTERM{': ' if way_on else ''}{way_on}", sys.stderr)
         return stop.exit_code
     except MmembedError as error:
-        say(f"mmembed: error: {error}", sys.stderr)
+        if isinstance(error, VerdictError) and str(error.summary):
+            say(result_text(error.summary))
+        say(f"mmembed: error: {error_text(error)}", sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         say("mmembed: stopped", sys.stderr)
@@ -108,26 +154,30 @@ def terminated_by_signal() -> Iterator[None]:
 
 
 def usage() -> str:
-    """Return the help text: a line a job."""
-    width = max(map(len, JOBS))
-    lines = [f"  {name:<{width}}  {text}" for name, (_, _, text) in JOBS.items()]
+    """Return the help text: a line a command."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {row.help}" for name, row in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: mmembed JOB ...",
+            "usage: mmembed COMMAND ...",
             "",
             "Images, sounds and videos to vectors in one space, to Parquet, to a verdict.",
             "",
             *lines,
             "",
-            "mmembed JOB --help says more; mmembed --version says which one this is.",
+            "mmembed COMMAND --help says more; mmembed --version says which one this is.",
         ]
     )
 
 
-def _job(name: str) -> Callable[[list[str]], int]:
-    if name not in JOBS:
-        near = difflib.get_close_matches(name, JOBS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(JOBS)}"
-        raise ConfigError(f"there is no job {name}; {hint}")
-    module, function, _ = JOBS[name]
-    return getattr(importlib.import_module(module), function)
+def command(name: str) -> Callable[[list[str]], int]:
+    """Return what runs the command of a name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(COMMANDS)}"
+        raise ConfigError(f"there is no command {name}; {hint}")
+    return COMMANDS[name].call

@@ -22,7 +22,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 import mmembed.data.augment
 import mmembed.encoders  # noqa: F401
-from mmembed.cli.arguments import explain, option_names
+from mmembed.cli.arguments import explain, option_names, underscored
 from mmembed.errors import ConfigError, MmembedError
 from mmembed.errors.plain_text import plain_lines, say
 from mmembed.training.callbacks import EpochLines, SaveSpace
@@ -124,7 +124,7 @@ def run(words: list[str]) -> int:
             TrainingCLI(
                 ContrastiveModule,
                 MediaDataModule,
-                args=words,
+                args=[underscored(word) for word in words],
                 seed_everything_default=0,
                 save_config_kwargs={"overwrite": True},
                 trainer_defaults={

@@ -1,4 +1,4 @@
-"""What a decode worker is asked, and what it answers: the values of a file, or why it has none."""
+"""Messages of the decode worker: a request for a file, and its values or why it has none."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from mmembed.media.spans import Span
 from mmembed.paths import RemotePath
 
 SEND_BYTES = 4 << 20
-MAX_PIXELS = 178_956_970  # where Pillow takes a picture for a decompression bomb
-MAX_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Why a file has no vector; a row of ``_errors``.
+class DecodeFailure:
+    """A file without a vector, and the reason; a row of ``_errors``.
 
     Attributes:
         stage: list, probe, decode or encode.
@@ -26,6 +24,7 @@ class Problem:
         decoder: the library or codec that refused, if one was reached.
         attempts: how often it was tried.
         modality: what the file is, where that is known.
+        advice: options that help, as of :class:`~mmembed.errors.MmembedError`.
     """
 
     stage: Stage
@@ -34,10 +33,11 @@ class Problem:
     decoder: str = ""
     attempts: int = 1
     modality: str | None = None
+    advice: str = ""
 
 
 @dataclass(frozen=True)
-class Request:
+class DecodeRequest:
     """A file to decode.
 
     Attributes:
@@ -52,13 +52,13 @@ class Request:
 
 
 @dataclass
-class Piece:
+class Segments:
     """The values of some spans of a file, all of one modality.
 
     Attributes:
         modality: what the spans are embedded as.
         count: number of spans of the whole file, in all modalities.
-        spans: the spans decoded here, from ``Request.first`` on; None for a file taken whole.
+        spans: the spans decoded here, from ``DecodeRequest.first`` on; None for a file taken whole.
         values: the values of each, as :class:`~mmembed.preprocess.base.Preprocess` returns them.
         taken: number of spans that are dealt with here; more than there are values where the
             file stops before the end that its header declares.

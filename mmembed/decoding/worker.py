@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mmembed.decoding.messages import MAX_PIXELS, MAX_SECONDS, SEND_BYTES, Piece, Problem, Request
+from mmembed.decoding.messages import SEND_BYTES, DecodeFailure, DecodeRequest, Segments
 from mmembed.errors import MediaError, Stage, TruncatedError
 from mmembed.media.image import limit_pixels
+from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
 from mmembed.media.probe import MediaInfo, Source, probe
-from mmembed.media.sniff import opened
+from mmembed.media.sniff import opened, source_name
 from mmembed.media.spans import Span
 from mmembed.preprocess.base import Preprocess
 
@@ -44,39 +45,43 @@ class Decoder:
     allow_truncated: bool = False
     with_sound: bool = False
 
-    def __call__(self, requests: Sequence[Request]) -> list[Piece | Problem]:
+    def __call__(self, requests: Sequence[DecodeRequest]) -> list[Segments | DecodeFailure]:
         """Return an answer for each request that was begun; any error of a file is its own."""
         limit_pixels(self.max_pixels)
-        answers: list[Piece | Problem] = []
+        answers: list[Segments | DecodeFailure] = []
         room = self.send_bytes
         for request in requests:
             if room <= 0:
                 break
             answer = self._decode(request, room)
             answers.append(answer)
-            room -= answer.size_bytes if isinstance(answer, Piece) else 0
+            room -= answer.size_bytes if isinstance(answer, Segments) else 0
         return answers
 
-    def _decode(self, request: Request, room: int) -> Piece | Problem:
+    def _decode(self, request: DecodeRequest, room: int) -> Segments | DecodeFailure:
         stage: Stage = "probe"
         modality = request.modality
         try:
             source = opened(request.location)
             info = probe(source)
             modality = modality or info.modality
-            refusal = self._refusal(request.modality, info) or self._excess(info)
+            refusal = self._refusal(request.modality, info)
             if refusal:
-                return Problem("probe", "MediaError", refusal, modality=modality)
+                return DecodeFailure("probe", "MediaError", refusal, modality=modality)
+            self._check_limits(source, info)
             stage = "decode"
             return self._load(source, request, modality, info, room)
         except MediaError as error:
-            return Problem(error.stage, "MediaError", error.message, error.decoder, 1, modality)
+            by, advice = error.decoder, error.advice
+            return DecodeFailure(error.stage, "MediaError", error.message, by, 1, modality, advice)
         except MemoryError:
-            message = "needs more memory than a decode worker may take. Raise --memory_mb."
-            return Problem(stage, "MemoryError", message, modality=modality)
+            message = "needs more memory than a decode worker may take. Raise that limit."
+            return DecodeFailure(
+                stage, "MemoryError", message, modality=modality, advice="memory_mb"
+            )
         except Exception as error:
             message = str(error) or "no message"
-            return Problem(stage, type(error).__name__, message, modality=modality)
+            return DecodeFailure(stage, type(error).__name__, message, modality=modality)
 
     def _refusal(self, wanted: str | None, info: MediaInfo) -> str:
         known = ", ".join(self.preprocess)
@@ -87,26 +92,27 @@ class Decoder:
             return f"is {info.modality} by its content, but the manifest says {wanted}"
         return ""
 
-    def _excess(self, info: MediaInfo) -> str:
-        pixels = (info.width or 0) * (info.height or 0)
+    def _check_limits(self, source: Source, info: MediaInfo) -> None:
+        name, pixels = source_name(source), (info.width or 0) * (info.height or 0)
         if pixels > self.max_pixels:
-            size = f"{info.width} × {info.height} pixels"
-            return f"has {size}, more than {self.max_pixels}. Scale it down, or raise --max_pixels."
+            size = f"{info.width} × {info.height} pixels, more than {self.max_pixels}"
+            message = f"has {size}. Scale it down, or raise the limit of pixels."
+            raise MediaError(name, "probe", message, advice="max_pixels")
         if (info.duration_seconds or 0.0) > self.max_seconds:
             length = f"{info.duration_seconds:.0f} s, more than {self.max_seconds:.0f} s"
-            return f"lasts {length}. Cut it, or raise --max_duration."
-        return ""
+            message = f"lasts {length}. Cut it, or raise the limit of length."
+            raise MediaError(name, "probe", message, advice="max_duration")
 
     def _load(
-        self, source: Source, request: Request, modality: str, info: MediaInfo, room: int
-    ) -> Piece | Problem:
+        self, source: Source, request: DecodeRequest, modality: str, info: MediaInfo, room: int
+    ) -> Segments | DecodeFailure:
         spans = list(self._spans(request, modality, info))
         if not spans:
-            return Problem("decode", "MediaError", "is too short to embed", modality=modality)
+            return DecodeFailure("decode", "MediaError", "is too short to embed", modality=modality)
         if request.first >= len(spans):
             message = "changed while it was being read. Run again."
-            return Problem("decode", "MediaError", message, modality=modality)
-        piece = Piece(spans[request.first][0], len(spans))
+            return DecodeFailure("decode", "MediaError", message, modality=modality)
+        piece = Segments(spans[request.first][0], len(spans))
         kind, preprocess = piece.modality, self.preprocess[piece.modality]
         together = preprocess.together(info)
         wanted = [span for other, span in spans[request.first :] if other == kind]
@@ -166,7 +172,7 @@ class Decoder:
             return preprocess.load(source, span, allow_truncated=True), span, True
 
     def _spans(
-        self, request: Request, modality: str, info: MediaInfo
+        self, request: DecodeRequest, modality: str, info: MediaInfo
     ) -> Iterator[tuple[str, Span | None]]:
         """Yield modality and span of each row that the file is to have."""
         for span in self.preprocess[modality].spans(info):

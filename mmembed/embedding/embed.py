@@ -1,4 +1,4 @@
-"""``embed``: what a user asks for, checked, and handed to a job and an engine."""
+"""``embed``: the request of a user, checked, and handed to a job and an engine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,9 @@ from mmembed.embedding.plan.provenance import agreed_provenance, source_text
 from mmembed.embedding.plan.shard import Shard
 from mmembed.embedding.plan.source_file import printable
 from mmembed.embedding.progress import EmbedSummary
-from mmembed.embedding.settings import (
-    DECODE_MODULES,
-    Limits,
-    Machine,
-    Pass,
-    RowOptions,
-    grouped,
-)
+from mmembed.embedding.settings import Limits, Machine, Pass, RowOptions, grouped
 from mmembed.errors import ConfigError, ManifestError, VerdictError
 from mmembed.media.decode_revision import DECODE_REVISION
-from mmembed.media.fresh_process import start_server
 from mmembed.paths import place
 from mmembed.space.space_json import read_card
 from mmembed.store.dataset import EmbeddingDataset
@@ -81,10 +73,10 @@ def embed_as(
             URL such as ``s3://bucket/folder``.
         out: the dataset, at a path or URL; made if need be, continued if it is there.
         space: folder of the space that embeds.
-        rows: what the rows are.
-        limits: what a file may take.
-        machine: what of the machine is used.
-        this: what this run is to do.
+        rows: settings of the rows.
+        limits: of one file.
+        machine: the use of the machine.
+        this: the work of this run.
     """
     started = time.monotonic()
     media, dataset = place(source), place(out)
@@ -93,8 +85,8 @@ def embed_as(
     share = None if this.shard is None else Shard.parse(this.shard)
     card = read_card(space)
     listing = list_source(media, dataset)
-    if rows.with_sound and (listing.by_modality or "audio" not in card["encoders"]):
-        raise ConfigError(_no_sound(listing, card["name"]))
+    if rows.with_sound and (listing.by_modality or "audio" not in card["fields"].values()):
+        raise ConfigError(_no_sound(listing, card["name"]), "with_sound")
     named = source_text(listing.source)
     asked = Provenance(
         card["fingerprint"],
@@ -116,23 +108,27 @@ def embed_as(
 
     def engine() -> Engine:  # torch, or Ray: only where there is work
         if machine.engine == "ray":
+            from mmembed.embedding.engines.part_writer import PartWriter
             from mmembed.embedding.engines.ray import RayEngine
 
-            return RayEngine(space, rows, limits, machine, listing.root, dataset)
+            write = PartWriter(into, schema, provenance.dim)
+            return RayEngine(space, rows, limits, machine, listing.root, write)
         if machine.decode_workers:
-            start_server(DECODE_MODULES)  # gets ready while this process imports torch
+            from mmembed.decoding.queue import start_ahead
+
+            start_ahead()  # gets ready while this process imports torch
         with _collector_paused():
-            from mmembed.embedding.engines.open_local import local_engine
+            from mmembed.embedding.engines.local import local_engine
 
             return local_engine(space, rows, limits, machine)
 
     summary = job.run(engine, this.chunk_files)
     summary.seconds = time.monotonic() - started
     if this.strict and (summary.all_failed or summary.unseen):
-        message = f"--strict: {summary.all_failed:,} files have an error, see {dataset / '_errors'}"
+        message = f"{summary.all_failed:,} files have an error, see {dataset / '_errors'}"
         if not summary.all_failed:
-            message = f"--strict: {summary.unseen:,} files or folders could not be seen"
-        raise VerdictError(message, summary)
+            message = f"{summary.unseen:,} files or folders could not be seen"
+        raise VerdictError(message, summary, "strict")
     return summary
 
 
@@ -158,7 +154,5 @@ def _is_text(path: str) -> bool:
 
 def _no_sound(listing: Listing, space: str) -> str:
     if listing.by_modality:
-        return (
-            "--with_sound: is for folders. In a manifest, name the video in the audio column too."
-        )
-    return f"--with_sound: space {space} has no encoder for audio"
+        return "is for folders. In a manifest, name the video in the audio column too."
+    return f"space {space} has no encoder for audio"

@@ -7,13 +7,14 @@ interrupted run goes on where it stopped, and a finished one has nothing left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
-from mmembed.embedding.engines.chunk import Chunk, slices
+from mmembed.embedding.engines.chunk import Chunk, FilesDecoded, slices
 from mmembed.embedding.engines.part_writer import Committed, PartWriter
 from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.changes import Changes, apply_changes, find_changes
@@ -26,25 +27,22 @@ from mmembed.media.decode_revision import decoder_versions
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.provenance import Provenance
 
+Steps = Generator[FilesDecoded | Chunk | Committed, None, None]
+
 
 class Engine(Protocol):
     """An engine that embeds chunks, on this machine or on many."""
 
-    def run(
-        self,
-        chunks: Iterable[Chunk],
-        write: Callable[[Chunk], Committed],
-        done: Callable[[Committed], None],
-        show: Callable[[int], None],
-    ) -> None:
-        """Give every file of every chunk its vectors or its problem, and write it.
+    def run(self, chunks: Iterable[Chunk]) -> Steps:
+        """Yield what was finished: every file of every chunk gets its vectors or its problem.
 
         Args:
             chunks: taken one by one, no sooner than needed.
-            write: called once a chunk, when all of its files have a result; perhaps in another
-                process.
-            done: called here with what ``write`` returned.
-            show: called here with the number of files decoded so far.
+
+        Returns:
+            The number of files decoded so far, now and then; and of each chunk, in any order,
+            either itself, to be written before the next is asked for, or what came of it, if it
+            was written on another machine. Closing the iterator ends all that was started.
         """
 
     def notes(self) -> list[str]:
@@ -108,9 +106,13 @@ class Job:
             if summary.to_do:
                 write = PartWriter(dataset, self.schema, self.provenance.dim)
                 working = engine()
-                with ProgressDisplay(summary) as display:
-                    chunks = self._chunks(changes, chunk_files)
-                    working.run(chunks, write, summary.add, display.update)
+                steps = working.run(self._chunks(changes, chunk_files))
+                with ProgressDisplay(summary) as display, closing(steps):
+                    for step in steps:
+                        if isinstance(step, FilesDecoded):
+                            display.update(step.total)
+                        else:
+                            summary.add(write(step) if isinstance(step, Chunk) else step)
                 summary.notes += working.notes()
                 add_versions(changes.libraries, decoder_versions())
                 if dataset.is_remote:
@@ -148,7 +150,7 @@ class Job:
     def _summary(self, changes: Changes) -> EmbedSummary:
         return EmbedSummary(
             self.dataset.folder,
-            found=len(self.files),
+            files=len(self.files),
             kept=len(changes.done),
             kept_failed=changes.failed,
             removed=changes.removed,

@@ -1,4 +1,7 @@
-"""Every error a user can meet; each names what was wrong, which file or option, and what to do.
+"""Every error a user can meet: a sentence, what it is of, and the options that help.
+
+Python and the tables ``_errors`` show the sentence. The command line adds the options, as they are
+written there (:mod:`mmembed.cli.error_advice`).
 
 ::
 
@@ -28,12 +31,38 @@ class MmembedError(Exception):
 
     The text may quote names, URLs and libraries: control characters in it are shown as text, and
     URLs without their passwords and options.
+
+    Args:
+        message: what was wrong, and what to do about it.
+        option: the option that it is about, as Python names it: ``part_rows=0: must be positive``.
+        value: what was given for it; None if the option alone says enough.
+        advice: the options that help, as Python names them, with spaces between; one may have a
+            value (``precision=fp32``). Only the command line shows them.
+
+    Attributes:
+        sentence: the message without the option.
     """
 
     exit_code = 2
 
-    def __init__(self, message: object = "") -> None:
-        super().__init__(plain(redacted(str(message))))
+    def __init__(
+        self, message: object = "", option: str = "", value: object = None, advice: str = ""
+    ) -> None:
+        self.sentence = plain(redacted(str(message)))
+        self.option, self.advice = option, plain(redacted(advice))
+        self.value = None if value is None else plain(redacted(str(value)))
+        given = option if self.value is None else f"{option}={self.value}"
+        super().__init__(f"{given}: {self.sentence}" if option else self.sentence)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args), vars(self)
+
+
+def _rebuilt(kind: type[MmembedError], args: tuple[Any, ...]) -> MmembedError:
+    """Return an error as it came out of another process, whatever its kind takes."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class ConfigError(MmembedError):
@@ -71,17 +100,17 @@ class MediaError(MmembedError):
         stage: where it failed.
         message: what was wrong, and what to do about it.
         decoder: the library or codec that refused, empty if none was reached.
+        advice: as of :class:`MmembedError`.
     """
 
-    def __init__(self, path: str, stage: Stage, message: str, decoder: str = "") -> None:
+    def __init__(
+        self, path: str, stage: Stage, message: str, decoder: str = "", advice: str = ""
+    ) -> None:
         path, message = redacted(path), redacted(message)
         by = f" (decoder: {decoder})" if decoder else ""
-        what, stop, advice = message.partition(". ")
-        super().__init__(f"{path}: {what}{by}{stop}{advice}")
+        what, stop, way_out = message.partition(". ")
+        super().__init__(f"{path}: {what}{by}{stop}{way_out}", advice=advice)
         self.path, self.stage, self.message, self.decoder = path, stage, message, decoder
-
-    def __reduce__(self) -> tuple[type[MediaError], tuple[Any, ...]]:
-        return MediaError, (self.path, self.stage, self.message, self.decoder)
 
 
 class TruncatedError(MediaError):
@@ -89,17 +118,14 @@ class TruncatedError(MediaError):
 
     Args:
         path: as of :class:`MediaError`.
-        message: what was wrong, and what to do about it.
+        message: what was wrong, and what to do about it; that it can be taken as it is, is advice.
         decoder: the library or codec that came to the end.
         end_seconds: where it stops.
     """
 
     def __init__(self, path: str, message: str, decoder: str, end_seconds: float) -> None:
-        super().__init__(path, "decode", message, decoder)
+        super().__init__(path, "decode", message, decoder, "allow_truncated")
         self.end_seconds = end_seconds
-
-    def __reduce__(self) -> tuple[type[MediaError], tuple[Any, ...]]:
-        return TruncatedError, (self.path, self.message, self.decoder, self.end_seconds)
 
 
 class VerdictError(MmembedError):
@@ -108,12 +134,13 @@ class VerdictError(MmembedError):
     Args:
         message: what was asked for, and what came of it.
         summary: of the job, to be printed before.
+        option: as of :class:`MmembedError`.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, summary: object = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, summary: object = "", option: str = "") -> None:
+        super().__init__(message, option)
         self.summary = summary
 
 
@@ -121,8 +148,11 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: the run cleans up as after Ctrl-C, and ends with exit code 143.
 
     Attributes:
-        way_on: what goes on with the work; empty if nothing is to be said.
+        option: the option that goes on with the work, as Python names it.
+        value: of that option.
+        sentence: what to say of it; empty if nothing is to be said.
     """
 
     exit_code = 143
-    way_on = ""
+    option = sentence = ""
+    value: object = None

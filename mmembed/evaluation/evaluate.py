@@ -143,13 +143,13 @@ def _check_places(report: Path | None, media: str | Path | None) -> None:
         ConfigError: no such media, or the report is a file or a URL.
     """
     if media is not None and not place(media).is_dir():
-        raise ConfigError(f"--media {shown(media)}: no such folder")
+        raise ConfigError("no such folder", "media", shown(media))
     if report is None:
         return
     if is_url(report):
-        raise ConfigError(f"--report {shown(report)}: is a URL; give a folder of this machine")
+        raise ConfigError("is a URL; give a folder of this machine", "report", shown(report))
     if Path(report).exists() and not Path(report).is_dir():
-        raise ConfigError(f"--report {shown(report)}: is a file; give a folder")
+        raise ConfigError("is a file; give a folder", "report", shown(report))
 
 
 def _directions(
@@ -179,17 +179,17 @@ def _texts(
     faults: list[Fault] = []
     if prompts is not None:
         stored = StoredRows(prompts, COLUMNS)
-        check_same_space(provenance, "the dataset", stored.provenance, f"--prompts {prompts}")
+        check_same_space(provenance, "the dataset", stored.provenance, f"the prompts {prompts}")
         source, texts = "prompts", read_items(stored)
     labelled = np.array([label is not None for label in texts.label], bool)
     texts = texts.select((texts.modality == "text") & labelled)
     if prompts is not None:
-        of = f" of --prompts {place(prompts)}"
+        of = f" of the prompts {place(prompts)}"
         faults = list(lint_vectors(texts, of, "zero-shot classification"))
     texts = texts.select(usable(texts))
     if not len(texts):
         if prompts is not None:
-            raise ConfigError(f"--prompts {prompts}: no row of it is a text with a label")
+            raise ConfigError("no row of it is a text with a label", "prompts", prompts)
         return None, []
     groups = None if prompts is not None else texts.groups().astype(str)
     return ClassVectors(texts.label.astype(str), texts.vectors, groups, source), faults
@@ -252,7 +252,7 @@ def _compare(
     stored = StoredRows(against, COLUMNS)
     everything = read_items(stored, asked.pool)
     others, _, _ = choose_split(everything, asked.split)
-    faults = list(lint_vectors(others, f" of --against {stored.name}", "the comparison"))
+    faults = list(lint_vectors(others, f" of the other dataset, {stored.name}", "the comparison"))
     others = _usable(others, stored)
     directions, _ = _directions(others, everything, asked)
     changes, moved, unmatched = compare_directions(

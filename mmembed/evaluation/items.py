@@ -190,7 +190,7 @@ def _seconds(table: EmbeddingTable | StoredRows, name: str, pool: Pool) -> np.nd
     if pool != "moments":
         return np.full(len(table), np.nan)
     if name not in table.rows.column_names:
-        raise StoreError(f"{table.name}: has no column {name}, which --pool moments needs")
+        raise StoreError(f"{table.name}: has no column {name}, which moments need")
     return table.rows[name].to_numpy().astype(np.float64)
 
 
@@ -278,8 +278,9 @@ def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, 
     mask = items.split == wanted
     if not mask.any():
         raise ConfigError(
-            f"--split {wanted}: no row is in it; the dataset has "
-            f"{', '.join(present) if present else 'no splits'}"
+            f"no row is in it; the dataset has {', '.join(present) if present else 'no splits'}",
+            "split",
+            wanted,
         )
     training = items.split == "train"
     train = items.select(training) if training.any() and wanted != "train" else None

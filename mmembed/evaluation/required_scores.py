@@ -52,7 +52,7 @@ def _bound(text: str) -> Bound:
         least = math.nan
     if not slash or math.isnan(least):
         raise ConfigError(
-            f"--fail-under {text}: give QUERY-TARGET/METRIC=VALUE, such as image-audio/mAP=0.9"
+            "give QUERY-TARGET/METRIC=VALUE, such as image-audio/mAP=0.9", "fail_under", text
         )
     return Bound(text, where, metric, least)
 
@@ -70,8 +70,10 @@ def _missed(found: Evaluation, bound: Bound) -> list[str]:
     scores = _scores(found, bound.where, bound.metric)
     if not scores:
         raise ConfigError(
-            f"--fail-under {bound.text}: nothing like {bound.where}/{bound.metric} was scored; "
-            f"there are {', '.join(_names(found))}"
+            f"nothing like {bound.where}/{bound.metric} was scored; "
+            f"there are {', '.join(_names(found))}",
+            "fail_under",
+            bound.text,
         )
     below = [(name, value) for name, value in scores if not _kept(name, value, bound.least)]
     side = "above" if bound.metric.lower() in LOWER_IS_BETTER else "below"

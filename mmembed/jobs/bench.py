@@ -1,4 +1,4 @@
-"""Where the time goes when a folder is embedded, and how near the run comes to the limit.
+"""Time of each step when a folder is embedded, and how near the run comes to the limit.
 
 Each step is measured alone on a sample of the user's own files: listing, decoding and
 transforming on one core, the model with all cores (or its device), writing. The limit is what a
@@ -22,19 +22,18 @@ import torch
 
 from mmembed.data.batch import Buckets, collate
 from mmembed.embedding.engines.batch_sizes import BatchSizes
-from mmembed.embedding.engines.chunk import Chunk, FileRows
+from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
 from mmembed.embedding.engines.local import LocalEngine
-from mmembed.embedding.engines.part_writer import Committed
 from mmembed.embedding.plan.listing import Listing, list_source
 from mmembed.embedding.plan.source_file import File
-from mmembed.embedding.settings import Machine
+from mmembed.embedding.settings import Machine, RowOptions
 from mmembed.errors import ConfigError, ManifestError, MediaError
 from mmembed.media.probe import probe
 from mmembed.media.sniff import opened
 from mmembed.paths import place
 from mmembed.preprocess.base import Preprocess
-from mmembed.space.devices import usable_device
-from mmembed.space.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from mmembed.space.space_json import Precision
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.provenance import Provenance
@@ -45,7 +44,7 @@ ADVICE = {
     "list": "the file system answers slowly; embed from a local disk.",
     "decode": "more cores or smaller files would help, a faster model would not.",
     "transform": "more cores would help, a faster model would not.",
-    "model": "a GPU, --precision bf16 or a smaller model would help, more workers would not.",
+    "model": "a GPU, bf16 or a smaller model would help, more workers would not.",
     "write": "the disk is slow; write to a local one.",
 }
 WARM_UP = 2
@@ -55,10 +54,10 @@ MACHINE = Machine()
 
 @dataclass
 class BenchReport:
-    """What :func:`bench` measured.
+    """Measurements of :func:`bench`.
 
     Attributes:
-        found: files in the source.
+        files: files in the source.
         measured: by modality, files on which each step was measured alone.
         failed: files that could not be embedded, beside them.
         cores: processes that decode.
@@ -66,7 +65,7 @@ class BenchReport:
         run_seconds: seconds a file of a real run over the sample, without loading the model.
     """
 
-    found: int
+    files: int
     measured: Counter[str]
     failed: int
     cores: int
@@ -96,7 +95,7 @@ class BenchReport:
         total = sum(self.shares.values())
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.measured.items()))
         lines = [
-            f"{self.found:,} files found; measured on {kinds}; {self.failed:,} failed",
+            f"{self.files:,} files found; measured on {kinds}; {self.failed:,} failed",
             f"{'step':<10}{'ms a file':>10}{'share':>8}",
         ]
         for step in STEPS:
@@ -126,7 +125,7 @@ def bench(
     Args:
         source: a folder of media, or a manifest that names them.
         space: folder of the space that embeds.
-        machine: what of the machine is used.
+        machine: the use of the machine.
         files: how many files to embed, drawn at random; each step is measured alone on up to 200
             of them.
         precision: ``fp32``, or ``bf16`` through autocast.
@@ -138,16 +137,17 @@ def bench(
         ConfigError: an option out of range.
     """
     if files < 1:
-        raise ConfigError(f"--files {files}: must be at least 1")
+        raise ConfigError("must be at least 1", "files", files)
     listing = list_source(place(source), place(source) / ".no-dataset")
     began = time.perf_counter()
     listed = [file for file in listing if not file.problem]
     seconds = {"list": (time.perf_counter() - began) / max(len(listed), 1)}
     chosen = np.random.default_rng(seed).permutation(len(listed))[:files]
     sample = [listed[i] for i in sorted(chosen.tolist())]
-    model = load_space(space, usable_device(machine.device), machine.trust)
+    model = load_space(space, machine.device, machine.trust)
     alone = sample[:: max(1, len(sample) // ALONE)]
-    cost, items = _decoded(alone, model.preprocess)
+    preprocess = model.preprocess_of_kind
+    cost, items = _decoded(alone, preprocess)
     measured: Counter[str] = Counter(kind for kind, _ in items)
     if not items:
         raise ManifestError(f"{source}: none of {len(alone)} files can be embedded")
@@ -157,7 +157,7 @@ def bench(
     seconds["write"] = _write_seconds(alone, items, model.dim, listing) / len(items)
     workers, failed = machine.decode_workers, len(alone) - len(items)
     report = BenchReport(len(listed), measured, failed, max(workers, 1), seconds)
-    engine = LocalEngine(model, model.preprocess, precision, machine.batch_size, workers)
+    engine = LocalEngine(model, RowOptions(precision), machine=machine)
     report.run_seconds = _run_seconds(engine, sample, listing)
     return report
 
@@ -192,10 +192,11 @@ def _model_seconds(
     """Return the seconds of all values through the model, in batches of one padded length."""
     sizes = BatchSizes(model.device, batch_size)
     buckets: Buckets[None] = Buckets(sizes.size)
+    preprocess = model.preprocess_of_kind
     batches: list[tuple[Any, list[tuple[None, np.ndarray]]]] = []
     for kind, values in items:
         for value in values:
-            bucket = kind, model.preprocess[kind].bucket(value)
+            bucket = kind, preprocess[kind].bucket(value)
             sizes.meet(bucket, value)
             batches += buckets.add(None, bucket, value)
     batches += buckets.flush()
@@ -217,21 +218,19 @@ def _model_seconds(
 
 def _run_seconds(engine: LocalEngine, sample: list[File], listing: Listing) -> float:
     """Return the seconds a file of a real run, from the first file decoded on: processes are up."""
-    began: list[tuple[float, int]] = []
+    began, decoded = 0.0, 0
+    for step in engine.run([_chunk(sample, listing)]):
+        if isinstance(step, FilesDecoded) and not began:
+            began, decoded = time.perf_counter(), step.total
+    return (time.perf_counter() - began) / max(len(sample) - decoded, 1)
 
-    def show(decoded: int) -> None:
-        if not began:
-            began.append((time.perf_counter(), decoded))
 
-    chunk = Chunk(sample, listing.carried([file.row for file in sample]))
-    engine.run([chunk], lambda _: Committed(0), lambda _: None, show)
-    first, decoded = began[0]
-    return (time.perf_counter() - first) / max(len(sample) - decoded, 1)
+def _chunk(files: list[File], listing: Listing) -> Chunk:
+    return Chunk(files, listing.carried([file.row for file in files]))
 
 
 def _write_seconds(sample: list[File], items: Items, dim: int, listing: Listing) -> float:
-    files = sample[: len(items)]
-    chunk = Chunk(files, listing.carried([file.row for file in files]))
+    chunk = _chunk(sample[: len(items)], listing)
     vector = np.full(dim, dim**-0.5, np.float32)
     for number, (kind, values) in enumerate(items):
         places = range(len(values))

@@ -51,7 +51,7 @@ def compact(out: str | Path, part_rows: int = PART_ROWS) -> CompactSummary:
         ConfigError: ``part_rows`` is not positive.
     """
     if part_rows < 1:
-        raise ConfigError(f"--part_rows {part_rows}: must be positive")
+        raise ConfigError("must be positive", "part_rows", part_rows)
     dataset = EmbeddingDataset.at(out)
     parts_before = dataset.parts()
     if not parts_before or dataset.folder in parts_before:

@@ -80,7 +80,7 @@ def decode_audio(
     if track.declared_seconds is not None and not allow_truncated:
         message = (
             f"stops after {track.end_seconds:.1f} s of {track.declared_seconds:.1f} s. "
-            "Re-encode it, or pass --allow_truncated."
+            "Re-encode it, or allow truncated files."
         )
         raise TruncatedError(name, message, track.decoder, track.end_seconds)
     rates = (track.sample_rate, sample_rate or track.sample_rate)
@@ -91,8 +91,8 @@ def decode_audio(
             raise MediaError(name, "decode", "holds no samples. Leave it out.", track.decoder)
         message = (
             f"ends at {track.end_seconds:.2f} s, so there is nothing in the span "
-            f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration, or pass "
-            "--allow_truncated."
+            f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration, or "
+            "allow truncated files."
         )
         raise TruncatedError(name, message, track.decoder, track.end_seconds)
     if not np.isfinite(samples).all():

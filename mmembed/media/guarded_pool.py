@@ -165,8 +165,10 @@ class GuardedPool(Generic[Key, Task, Result]):
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             raise ConfigError(
-                f"workers {self._workers}: the decode processes end as soon as they start. Call "
-                'from a script under `if __name__ == "__main__":`, or use workers 0.'
+                "the decode processes end as soon as they start. Call from a script under "
+                '`if __name__ == "__main__":`, or use 0 workers.',
+                "workers",
+                self._workers,
             )
         self.close()
         self._generation += 1

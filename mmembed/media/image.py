@@ -40,7 +40,8 @@ def decode_image(source: Source, *, min_side: int | None = None) -> np.ndarray:
             decoding), as long as its shorter side stays at least this many pixels.
 
     Raises:
-        MediaError: (stage ``decode``) not an image, cut short, corrupt, or too many pixels.
+        MediaError: (stage ``decode``) not an image, cut short, corrupt, or of too many pixels
+            (Pillow's ``Image.MAX_IMAGE_PIXELS``).
     """
     with open_image(source, "decode") as image:
         if min_side is not None and image.format in ("JPEG", "MPO"):
@@ -76,9 +77,9 @@ def open_image(source: Source, stage: Stage) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         message = (
             "has more pixels than is safe to decode (a decompression bomb?). Scale it down, or "
-            "raise the limit (--max_pixels, PIL.Image.MAX_IMAGE_PIXELS)."
+            "raise the limit of pixels."
         )
-        raise MediaError(name, stage, message, "pillow") from None
+        raise MediaError(name, stage, message, "pillow", "max_pixels") from None
     except MemoryError:
         raise
     except Exception as error:  # a parser may raise anything on hostile data

@@ -110,7 +110,7 @@ def _check_end(reader: FrameReader, time: float, declared: float | None, name: s
     if declared is None or min(time, declared) - end <= max(0.25, 0.02 * declared):
         return
     message = (
-        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or pass --allow_truncated."
+        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or allow truncated files."
     )
     raise TruncatedError(name, message, reader.decoder, end)
 

@@ -129,6 +129,6 @@ def _note(modality: str, wrong: _Wrong) -> str:
     if wrong.unchecked:
         note += (
             f"; {wrong.unchecked:,} before them were not compared: for them, embed into another "
-            "folder with --precision fp32"
+            "folder in fp32"
         )
     return note

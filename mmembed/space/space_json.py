@@ -1,4 +1,4 @@
-"""``space.json``: what a space says of itself; to be read without torch or any weights.
+"""``space.json``: the card of a space, to be read without torch or any weights.
 
 A space may come from a stranger, so nothing it says is believed: its files are regular ones
 inside its folder, and all that is used of the card has the right type and range.
@@ -21,6 +21,8 @@ from mmembed.modality import MODALITIES
 FORMAT = 1
 CARD = "space.json"
 WEIGHTS = "model.safetensors"
+DESCRIBED = ("encoders", "dim", "hidden", "dropout")  # what the fingerprint is made of
+FIELD = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
 CARD_BYTES = 16 << 20
 LARGEST_WIDTH = 1 << 16
 Precision = Literal["fp32", "bf16"]
@@ -70,7 +72,8 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     """Return what ``space.json`` in ``folder`` says, without loading any weights.
 
     All that says how a vector is made is checked for type and range, but for the encoders' own
-    arguments: these are checked when they are built.
+    arguments: these are checked when they are built. A card without ``fields`` has one a modality,
+    of its name.
 
     Raises:
         SpaceError: no such folder, no ``space.json`` in it, one of another format, or one that
@@ -97,7 +100,14 @@ def read_card(folder: str | Path) -> dict[str, Any]:
             raise SpaceError(f"{said}: has no {key!r}")
         if not fits(card[key]):
             raise SpaceError(f"{said}: {key} must be {wanted}, not {brief(card[key])}")
-    if sorted(card["modalities"]) != sorted(card["encoders"]):
+    fields = card.setdefault("fields", {field: field for field in card["encoders"]})
+    if not (isinstance(fields, dict) and fields.keys() == card["encoders"].keys()):
+        raise SpaceError(f"{said}: fields and encoders differ")
+    for field, kind in fields.items():
+        if kind not in MODALITIES:
+            known = ", ".join(MODALITIES)
+            raise SpaceError(f"{said}: fields.{brief(field)} must be one of {known}")
+    if sorted(card["modalities"]) != sorted(set(fields.values())):
         raise SpaceError(f"{said}: modalities and encoders differ")
     return card
 
@@ -112,7 +122,7 @@ def trusted_packages(trust: str | Iterable[str] | None) -> tuple[str, ...]:
     names = tuple(word.strip() for word in words)
     for name in names:
         if not all(part.isidentifier() for part in name.split(".")):
-            raise ConfigError(f"--trust {name}: give the name of a package, such as mypackage")
+            raise ConfigError("give the name of a package, such as mypackage", "trust", name)
     return names
 
 
@@ -132,14 +142,20 @@ KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: _text(value) and re.fullmatch("[0-9a-f]{32}", value) is not None,
     ),
     "dim": (f"a whole number from 1 to {LARGEST_WIDTH:,}", _whole(1)),
-    "hidden": (f"a whole number from 0 to {LARGEST_WIDTH:,}", _whole(0)),
+    "hidden": (
+        f"a whole number from 0 to {LARGEST_WIDTH:,}, null, or that for each field",
+        lambda value: all(
+            width is None or _whole(0)(width)
+            for width in (value.values() if isinstance(value, dict) else [value])
+        ),
+    ),
     "dropout": (
         "a number from 0 to 1",
         lambda value: type(value) in (int, float) and 0 <= value <= 1,
     ),
     "encoders": (
-        f"an encoder for some of {', '.join(MODALITIES)}",
-        lambda value: isinstance(value, dict) and bool(value) and value.keys() <= {*MODALITIES},
+        "an encoder for each field",
+        lambda value: isinstance(value, dict) and bool(value) and all(map(FIELD.fullmatch, value)),
     ),
     "modalities": (
         "the list of what the encoders take",

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from mmembed.cli.arguments import call
+from mmembed.cli.arguments import call, underscored
 from mmembed.errors import ConfigError, SpaceError
 
 
@@ -82,7 +82,7 @@ def test_the_fields_of_a_dataclass_are_options(capsys: pytest.CaptureFixture) ->
 
     assert given("a") == ("a", Limits(), 1)
     assert given("a", "--timeout", "5", "--strict", "--weight=2") == ("a", Limits(5, True), 2)
-    with pytest.raises(ConfigError, match="did you mean timeout"):
+    with pytest.raises(ConfigError, match="did you mean --timeout"):
         given("a", "--timeotu", "5")
     with pytest.raises(SystemExit):
         given("--help")
@@ -97,15 +97,18 @@ def test_help_is_the_docstring(capsys: pytest.CaptureFixture) -> None:
     assert "Do a thing." in said
     assert "how many at a time" in said
     assert "where from" in said
+    assert "--batch-size BATCH_SIZE" in said
+    assert "--batch_size" not in said
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["a", "b", "--batchsize", "3"], "config key --batchsize; did you mean batch_size?"),
+        (["a", "b", "--batchsize", "3"], "config key --batchsize; did you mean --batch-size?"),
         (["a", "b", "--zzz", "3"], "unknown option or config key --zzz$"),
-        (["a", "b", "--batch_size", "x"], "batch_size: expected int, got x"),
-        (["a", "b", "--weights", "bset"], "weights: expected .*'?last.*, got bset"),
+        (["a", "b", "--batch_size", "x"], "^--batch-size: expected int, got x"),
+        (["a", "b", "--weights", "bset"], "--weights: expected .*'?last.*, got bset"),
+        (["a", "b", "--batch-sise", "3"], "did you mean --batch-size?"),
         (["a"], "missing: out. Give it as an option"),
     ],
 )
@@ -113,6 +116,31 @@ def test_mistakes_name_the_option_and_a_way_out(words: list[str], message: str) 
     with pytest.raises(ConfigError, match=message) as caught:
         ask(*words)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_option_is_named_as_it_is_typed() -> None:
+    def needs(out: Path, *, space_folder: Path) -> None:
+        """Need a space."""
+
+    with pytest.raises(ConfigError, match="missing: --space-folder. Give it as an option"):
+        call(needs, ["needs", "x"], ("out",))
+
+
+@pytest.mark.parametrize(
+    ("word", "underscored_word"),
+    [
+        ("--batch-size", "--batch_size"),
+        ("--batch-size=a-b", "--batch_size=a-b"),
+        ("--batch_size", "--batch_size"),
+        ("--model.pairs.image-audio=1", "--model.pairs.image-audio=1"),
+        ("--", "--"),
+        ("-c", "-c"),
+        ("a-b", "a-b"),
+        ("-1", "-1"),
+    ],
+)
+def test_only_names_of_options_lose_their_hyphens(word: str, underscored_word: str) -> None:
+    assert underscored(word) == underscored_word
 
 
 def test_errors_of_the_job_come_through() -> None:

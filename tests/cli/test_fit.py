@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from mmembed.cli.commands import main
-from mmembed.space.space import load_space
+from mmembed.space.loading import load_space
 
 Write = Callable[..., str]
 ENCODERS = "model__space__init_args__encoders"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmembed.decoding.messages import Piece, Request
+from mmembed.decoding.messages import DecodeRequest, Segments
 from mmembed.decoding.worker import Decoder
 from mmembed.media.probe import MediaInfo, probe
 from mmembed.preprocess.audio import AudioPreprocess
@@ -40,8 +40,8 @@ def decoded(path: Path, send_bytes: int) -> dict[int, np.ndarray]:
     values: dict[int, np.ndarray] = {}
     first, count = 0, 1
     while first < count:
-        (piece,) = decoder([Request(str(path), first=first)])
-        assert isinstance(piece, Piece), piece
+        (piece,) = decoder([DecodeRequest(str(path), first=first)])
+        assert isinstance(piece, Segments), piece
         values |= {span.index: each for span, each in zip(piece.spans, piece.values, strict=True)}
         first, count = first + piece.taken, piece.count
     assert list(values) == list(range(count))

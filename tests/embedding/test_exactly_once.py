@@ -48,7 +48,7 @@ def undisturbed(
 ) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     summary = embed(crowd, out, space=tiny_space_folder, workers=2)
-    assert (summary.found, summary.failed) == (1100, 30)
+    assert (summary.files, summary.failed) == (1100, 30)
     return out
 
 

@@ -18,17 +18,17 @@ import torch
 from torch import Tensor
 
 from mmembed.embedding.embed import embed
-from mmembed.embedding.engines.part_writer import Committed
 from mmembed.embedding.engines.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.encoders import AudioEncoder, ImageEncoder
+from mmembed.space.loading import load_space
 from mmembed.space.reduced_precision import (
     MOST_BETWEEN,
     ROUNDING,
     PrecisionCheck,
     vector_error,
 )
-from mmembed.space.space import Space, load_space
+from mmembed.space.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.conftest import tiny_encoders
 from tests.embedding.conftest import write_picture, write_sound
@@ -209,8 +209,7 @@ def test_a_worker_of_a_cluster_checks_likewise(
     listing = list_source(place(media), place(out))
     files = [file for file in listing if file.path.endswith(".png")][:BATCH]
     chunk = Chunk(files, listing.carried([file.row for file in files]))
-    kept: list[Chunk] = []
-    worker._engine.run([chunk], lambda c: (kept.append(c), Committed(0))[1], lambda _: None, print)
+    kept = [step for step in worker._engine.run([chunk]) if isinstance(step, Chunk)]
     wanted = load_space(tiny_space_folder).encode([media / file.path for file in files])
     given = [kept[0].results[i].vectors[0] for i in range(BATCH)]  # type: ignore[union-attr]
     assert np.abs(np.stack(given) - wanted).max() <= 1e-6

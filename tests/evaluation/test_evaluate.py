@@ -96,8 +96,8 @@ def test_mistakes_are_one_line_and_exit_2(
             {"embeddings": zero},
             "every vector is missing, of another length, NaN or zero; embed",
         ),
-        (ConfigError, {"embeddings": data, "split": "dev"}, "--split dev: no row is in it"),
-        (ConfigError, {"embeddings": data, "media": "nowhere"}, "--media nowhere: no such folder"),
+        (ConfigError, {"embeddings": data, "split": "dev"}, "no row is in it; the dataset has"),
+        (ConfigError, {"embeddings": data, "media": "nowhere"}, "nowhere: no such folder"),
         (ConfigError, {"embeddings": data, "report": __file__}, "is a file; give a folder"),
         (StoreError, {"embeddings": data, "report": f"{__file__}/in"}, "can't be written: Not a d"),
     ]

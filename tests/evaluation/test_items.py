@@ -166,7 +166,7 @@ def test_test_split_is_scored_and_train_split_taught(make_table: Make) -> None:
     assert said == "split test: 2 of 6 files"
     assert choose_split(everything, "train")[1] is None
     assert len(choose_split(everything, "all")[0]) == 6
-    with pytest.raises(ConfigError, match=r"--split dev: no row is in it; the dataset has test, t"):
+    with pytest.raises(ConfigError, match=r"split=dev: no row is in it; the dataset has test, t"):
         choose_split(everything, "dev")
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +17,7 @@ from mmembed.cli.commands import main
 from mmembed.embedding.settings import Machine
 from mmembed.errors import ConfigError, ManifestError
 from mmembed.jobs.bench import ADVICE, STEPS, BenchReport, bench
+from mmembed.space.space_json import Precision
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 
 
@@ -53,8 +57,101 @@ def test_shares_are_of_the_sample(library: Path, tiny_space_folder: Path) -> Non
     assert found.run_seconds > 0
 
 
-def test_mistakes_are_named(library: Path, tiny_space_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--files 0: must be at least 1"):
+def test_each_step_is_what_the_report_says_of_it() -> None:
+    lines = str(report(decode=0.040, transform=0.004, model=0.011, write=0.0005)).splitlines()
+    assert lines[0] == "100 files found; measured on 10 image; 0 failed"
+    rows = {line.split()[0]: line.split()[1:3] for line in lines[2 : 2 + len(STEPS)]}
+    total = 0.001 + 0.040 / 4 + 0.004 / 4 + 0.011 + 0.0005
+    for step, seconds in {"list": 0.001, "model": 0.011, "write": 0.0005}.items():
+        assert rows[step] == [f"{1e3 * seconds:.3f}", f"{seconds / total:.0%}"]
+    assert rows["decode"] == ["40.000", f"{0.010 / total:.0%}"]
+    assert [line for line in lines if line.endswith("on each of 4 cores")] == lines[3:5]
+    assert lines[-1].startswith("bottleneck: model: a GPU, bf16 or a smaller model would help")
+
+
+@given(
+    st.fixed_dictionaries({step: st.floats(1e-6, 10) for step in STEPS}),
+    st.integers(1, 64),
+    st.floats(1e-6, 10),
+)
+def test_no_step_is_faster_than_the_limit_and_the_bottleneck_takes_most(
+    seconds: dict[str, float], cores: int, run: float
+) -> None:
+    measured = BenchReport(10, Counter(image=1), 0, cores, seconds, run)
+    worst = max(seconds["decode"] / cores, seconds["transform"] / cores, seconds["model"])
+    assert measured.limit <= 1 / worst * (1 + 1e-9)
+    assert measured.shares[measured.bottleneck] == max(measured.shares.values())
+    assert measured.bottleneck in STEPS
+    assert all(measured.seconds[step] == seconds[step] for step in STEPS)
+    shown = [int(share) for share in re.findall(r" (\d+)%", str(measured))[: len(STEPS)]]
+    assert abs(sum(shown) - 100) <= len(STEPS)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_is_measured_with_any_workers_and_precision(
+    library: Path, tiny_space_folder: Path, workers: int, precision: Precision
+) -> None:
+    machine = Machine(workers=workers, batch_size=3)
+    measured = bench(library, space=tiny_space_folder, machine=machine, precision=precision)
+    assert measured.cores == max(workers, 1)
+    assert 0 < measured.run_seconds < 60
+    assert torch.get_num_threads() > 0
+
+
+def test_the_draw_is_the_same_for_a_seed_and_another_for_another(
+    tiny_space_folder: Path, tmp_path: Path
+) -> None:
+    for i in range(12):
+        write_picture(tmp_path / f"media/{i}.png", i)
+        write_sound(tmp_path / f"media/{i}.wav", 0.4, i)
+    options: dict[str, Any] = {"space": tiny_space_folder, "machine": Machine(workers=0)}
+    kinds = [
+        tuple(sorted(bench(tmp_path / "media", files=6, seed=seed, **options).measured.items()))
+        for seed in (0, 0, 1, 2, 3)
+    ]
+    assert kinds[0] == kinds[1]
+    assert len(set(kinds)) > 1
+    assert all(sum(dict(each).values()) == 6 for each in kinds)
+
+
+def test_the_threads_of_the_caller_are_as_before(library: Path, tiny_space_folder: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        bench(library, space=tiny_space_folder, files=4, machine=Machine(workers=0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_one_file_is_enough(tiny_space_folder: Path, tmp_path: Path) -> None:
+    write_picture(tmp_path / "media/a.png", 1)
+    measured = bench(tmp_path / "media", space=tiny_space_folder, machine=Machine(workers=0))
+    assert (measured.files, measured.measured, measured.failed) == (1, Counter(image=1), 0)
+    assert "1 files found; measured on 1 image; 0 failed" in str(measured)
+
+
+def test_a_manifest_is_measured_as_it_says(tiny_space_folder: Path, tmp_path: Path) -> None:
+    for i in range(3):
+        write_picture(tmp_path / f"media/{i}.png", i)
+        write_sound(tmp_path / f"media/{i}.wav", 0.4, i)
+    rows = ["image,audio,label", *(f"media/{i}.png,media/{i}.wav,x" for i in range(3))]
+    (tmp_path / "all.csv").write_text("\n".join([*rows, "media/gone.png,media/0.png,y"]) + "\n")
+    options: dict[str, Any] = {"space": tiny_space_folder, "machine": Machine(workers=0)}
+    measured = bench(tmp_path / "all.csv", **options)
+    assert measured.measured["image"] == 3
+    assert measured.measured["audio"] >= 3
+    assert measured.run_seconds > 0
+
+
+def test_mistakes_are_named(
+    library: Path, tiny_space_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["bench", str(library), "--space", str(tiny_space_folder)]
+    assert main([*words, "--files", "0"]) == 2
+    assert capsys.readouterr().err == "mmembed: error: --files 0: must be at least 1\n"
+    with pytest.raises(ConfigError, match="^files=0: must be at least 1$"):
         bench(library, space=tiny_space_folder, files=0)
     write_picture(tmp_path / "a.png", 1)
     (tmp_path / "a.png").write_bytes(b"no picture")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,33 @@ def test_the_footer_of_each_part_is_asked_once(
     monkeypatch.setattr(mmembed.store.dataset, "read_footer", counted)
     assert compact(tmp_path, part_rows=30).after == 2
     assert asked == [f"part-{number:02}.parquet" for number in range(6)]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12, unique=True), st.integers(1, 100))
+def test_parts_of_any_size_keep_every_row_and_become_no_larger_than_asked(
+    sizes: list[int], part_rows: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        for size in sizes:
+            whole = table_of(size)
+            ids = pa.array([f"{size}-{i}" for i in range(size)])
+            whole = whole.set_column(0, whole.schema.field("id"), ids)
+            EmbeddingDataset.at(out).commit(
+                f"part-{size:02}.parquet", whole, ERROR_SCHEMA.empty_table()
+            )
+        before = contents(out)
+        summary = compact(out, part_rows=part_rows)
+        assert contents(out) == before
+        rows = [pq.read_metadata(part).num_rows for part in out.glob("part-*.parquet")]
+        assert (summary.before, summary.after) == (len(sizes), len(rows))
+        assert max(rows) <= max(part_rows, *sizes)
+        assert sum(rows) == sum(sizes)
+        assert summary.rows <= sum(sizes)
+        again = compact(out, part_rows=part_rows)
+        assert contents(out) == before
+        assert again.after <= summary.after
 
 
 def test_a_second_compaction_has_nothing_to_do(tmp_path: Path) -> None:
@@ -155,8 +183,25 @@ def test_the_command_says_what_it_did_and_what_it_can_not_do(
     assert "no part-*.parquet in it" in capsys.readouterr().err
     with locked(tmp_path / "out", "1-of-2"), pytest.raises(StoreError, match="another run is"):
         compact(tmp_path / "out")
-    with pytest.raises(ConfigError, match="--part_rows 0: must be positive"):
+    with pytest.raises(ConfigError, match="^part_rows=0: must be positive$"):
         compact(tmp_path / "out", part_rows=0)
+    for word in ("--part-rows", "--part_rows"):
+        assert main(["compact", str(tmp_path / "out"), word, "0"]) == 2
+        assert capsys.readouterr().err == "mmembed: error: --part-rows 0: must be positive\n"
+
+
+@pytest.mark.parametrize("what", ["a folder", "nothing", "a file"])
+def test_what_is_no_dataset_is_left_alone(what: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    if what == "a folder":
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+    elif what == "a file":
+        out.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=r"no part-\*\.parquet in it. Run `mmembed embed` first"):
+        compact(out)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_damaged_part_is_named_and_nothing_is_removed(

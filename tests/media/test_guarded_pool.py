@@ -93,7 +93,7 @@ def test_a_script_with_work_of_its_own_is_told_that_it_needs_a_guard(tmp_path: P
     done = _unguarded(tmp_path, "double", "1")
     said = [s for s in done.stderr.splitlines() if s.startswith("mmembed.errors.ConfigError")]
     assert len(said) == 1
-    assert "workers 1: the decode processes end as soon as they start" in said[0]
+    assert "workers=1: the decode processes end as soon as they start" in said[0]
     assert "__main__" in said[0]
 
 

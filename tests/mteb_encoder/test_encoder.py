@@ -152,7 +152,7 @@ def test_model_says_what_it_is(tiny_space: Space, tiny_space_folder: Path) -> No
     ("name", "licence", "shown", "known"),
     [
         ("a b/c", "Apache-2.0", "mmembed/a-b-c", "apache-2.0"),
-        ("..", "CC BY 4.0", "mmembed/space/space", "cc-by-4.0"),
+        ("..", "CC BY 4.0", "mmembed/space", "cc-by-4.0"),
         ("x", "https://example.org/L", "mmembed/x", "https://example.org/L"),
         ("x", "ask me", "mmembed/x", None),
     ],

@@ -14,15 +14,15 @@ import pytest
 
 from mmembed.cli.commands import main
 from mmembed.errors import SpaceError
-from mmembed.space.space import load_space
+from mmembed.space.loading import load_space
 from tests.space_files import change, copied
 
 WATCHED = """
 import json, os, resource, sys
-import mmembed.space.space
+import mmembed.space.loading
 
 good, *folders = sys.argv[1:]
-mmembed.space.space.load_space(good)  # what is imported on the way is there from now on
+mmembed.space.loading.load_space(good)  # what is imported on the way is there from now on
 allowed, seen, watching = [], [], False
 library = tuple(os.path.realpath(path) for path in (sys.prefix, sys.base_prefix))
 HARM = ("socket.", "subprocess.", "os.", "shutil.", "urllib.", "ctypes.", "pickle.", "glob.")
@@ -45,7 +45,7 @@ for folder in folders:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     watching = True
     try:
-        mmembed.space.space.load_space(folder)
+        mmembed.space.loading.load_space(folder)
         outcome = "loaded"
     except mmembed.errors.MmembedError as error:
         outcome = str(error)

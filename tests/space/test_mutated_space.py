@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from mmembed.errors import MmembedError, SpaceError
-from mmembed.space.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from tests.space_files import GONE, change, copied, write_signed
 
 IMAGE, AUDIO, VIDEO = (("encoders", m, "init_args") for m in ("image", "audio", "video"))

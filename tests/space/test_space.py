@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from mmembed.encoders import ImageEncoder
 from mmembed.errors import ConfigError, MediaError, SpaceError
-from mmembed.space.space import Projection, Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from mmembed.space.space_json import read_card
 from tests.conftest import tiny_encoders
 from tests.space_files import copied, write_signed
@@ -129,7 +129,7 @@ def test_bad_input_raises_or_is_skipped_by_name(
     ("given", "options", "error", "message"),
     [
         (np.zeros((4, 4), np.float32), {}, ConfigError, "is not understood"),
-        (Image.new("RGB", (4, 4)), {"modality": "audio"}, ConfigError, "an input is image"),
+        (Image.new("RGB", (4, 4)), {"field": "audio"}, ConfigError, "an input is image"),
         (Image.new("RGB", (4, 4)), {"truncate_dim": 99}, ConfigError, "has 16 dimensions"),
         (Image.new("RGB", (4, 4)), {"batch_size": 0}, ConfigError, "batch_size 0"),
     ],
@@ -272,19 +272,3 @@ def test_space_without_weights_is_refused(tiny_space_folder: Path, tmp_path: Pat
     (folder / "model.safetensors").unlink()
     with pytest.raises(SpaceError, match="no model.safetensors"):
         load_space(folder)
-
-
-def test_encoders_are_keyed_by_what_they_take() -> None:
-    encoder = ImageEncoder("test_vit")
-    with pytest.raises(ConfigError, match="space.encoders: picture is no modality"):
-        Space({"picture": encoder})
-    with pytest.raises(ConfigError, match="space.encoders.audio: ImageEncoder takes image"):
-        Space({"audio": encoder})
-
-
-def test_projection_is_linear_or_an_mlp_with_dropout() -> None:
-    features = torch.randn(4, 6)
-    assert Projection(6, 3)(features).shape == (4, 3)
-    mlp = Projection(6, 3, hidden=12, dropout=0.5)
-    assert not torch.equal(mlp(features), mlp(features))
-    assert torch.equal(mlp.eval()(features), mlp(features))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmembed.errors import SpaceError
-from mmembed.space.space import load_space
+from mmembed.space.loading import load_space
 from mmembed.space.space_json import read_card
 from tests.space_files import GONE, change, copied, write_signed
 
@@ -60,9 +60,9 @@ def test_a_card_without_a_key_is_refused(eyes: Path, tmp_path: Path, key: str) -
         (["licence"], [3, False]),
         (["fingerprint"], [3, "", "x" * 32, "a" * 31, ["a" * 32]]),
         (["dim"], ["16", -1, 0, True, 16.0, math.nan, [], 10**400]),
-        (["hidden"], ["8", -8, 1.5, True]),
+        (["hidden"], ["8", -8, 1.5, True, {"image": -1}, {"image": "8"}, [None]]),
         (["dropout"], ["x", 2.0, -0.1, True, math.nan]),
-        (["encoders"], [[], {}, "image", 5, {"smell": {}}]),
+        (["encoders"], [[], {}, "image", 5, {"a.b": {}}, {"": {}}, {"a" * 65: {}}]),
         (["modalities"], ["image", 3, [3], None]),
     ],
 )

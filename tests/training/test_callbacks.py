@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from mmembed.cli.commands import main
-from mmembed.space.space import load_space
+from mmembed.space.loading import load_space
 
 Write = Callable[..., str]
 MODULE = "mmembed.training.module.ContrastiveModule"

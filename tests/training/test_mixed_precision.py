@@ -18,7 +18,8 @@ from torch import Tensor
 from mmembed.cli.commands import main
 from mmembed.data.batch import Batch
 from mmembed.encoders import AudioEncoder, ImageEncoder
-from mmembed.space.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from mmembed.training.losses import InfoNCE
 from mmembed.training.mixed_precision import AGAIN, MixedPrecision
 from mmembed.training.module import ContrastiveModule

@@ -19,7 +19,8 @@ from mmembed.data.batch import Batch
 from mmembed.encoders import ImageEncoder
 from mmembed.errors import MmembedError
 from mmembed.preprocess.image import ImagePreprocess
-from mmembed.space.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from mmembed.training.module import ContrastiveModule
 from mmembed.training.nonfinite_steps import SkipNonFiniteSteps
 

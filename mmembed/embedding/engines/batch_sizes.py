@@ -1,4 +1,4 @@
-"""How many items a forward pass takes: as many as make it faster, and fit into memory.
+"""Batch sizes: as many items a forward pass as make it faster, and fit into memory.
 
 Vectors do not depend on it. A larger batch keeps a GPU busy; on a CPU it soon only costs memory.
 So sizes are tried upwards on real batches, and one that does not fit is never tried again. What a

@@ -1,4 +1,4 @@
-"""The unit of work: a slice of the listing that becomes one part file, whole or not at all."""
+"""Chunks, the unit of work: slices of the listing that become one part file, whole or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmembed.decoding.messages import Problem
+from mmembed.decoding.messages import DecodeFailure
 from mmembed.embedding.plan.source_file import File
 from mmembed.errors.plain_text import redacted
 from mmembed.media.spans import Span
@@ -47,6 +47,17 @@ def slices(
         yield chosen
 
 
+@dataclass(frozen=True)
+class FilesDecoded:
+    """A step of a run: files that were decoded to their end so far, with or without success.
+
+    Attributes:
+        total: their number.
+    """
+
+    total: int
+
+
 @dataclass
 class FileRows:
     """The rows of one file so far, by their place in the file.
@@ -76,11 +87,11 @@ class Chunk:
 
     def __init__(self, files: list[File], carried: pa.Table) -> None:
         self.files, self.carried = files, carried
-        self.results: dict[int, FileRows | Problem] = {}
+        self.results: dict[int, FileRows | DecodeFailure] = {}
         self.undecoded: set[int] = set()
         for number, file in enumerate(files):
             if file.problem:
-                problem = Problem("list", "OSError", file.problem, modality=file.modality)
+                problem = DecodeFailure("list", "OSError", file.problem, modality=file.modality)
                 self.results[number] = problem
             else:
                 self.undecoded.add(number)
@@ -125,10 +136,10 @@ class Chunk:
         carried = self.carried.take(pa.array(numbers, pa.int64()))
         return rows_table(columns, stacked, carried, schema)
 
-    def problems(self) -> list[tuple[File, Problem]]:
+    def problems(self) -> list[tuple[File, DecodeFailure]]:
         """Return the files that have none, and why."""
         ordered = sorted(self.results.items())
-        return [(self.files[n], r) for n, r in ordered if isinstance(r, Problem)]
+        return [(self.files[n], r) for n, r in ordered if isinstance(r, DecodeFailure)]
 
     def errors(self) -> pa.Table:
         """Return the rows of ``_errors``."""

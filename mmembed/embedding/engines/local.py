@@ -1,4 +1,4 @@
-"""Chunks of files to vectors on one machine: workers decode ahead while the model runs.
+"""Chunks of files to vectors on one machine: processes decode ahead while the model runs.
 
 A batch holds items of one bucket (modality and padded length) of one chunk. A file whose values
 the model refuses costs only itself. Nothing here knows Parquet or folders.
@@ -6,37 +6,49 @@ the model refuses costs only itself. Nothing here knows Parquet or folders.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from mmembed.data.batch import Buckets, collate
-from mmembed.decoding.messages import Piece, Problem
+from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
+from mmembed.decoding.queue import Decoded, DecodeQueue, Wanted
 from mmembed.decoding.worker import Decoder
 from mmembed.embedding.engines.batch_sizes import BatchSizes
-from mmembed.embedding.engines.chunk import Chunk, FileRows
-from mmembed.embedding.engines.decode_queue import Pool, answers
-from mmembed.embedding.engines.part_writer import Committed
+from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
 from mmembed.embedding.engines.threads import ThreadChoice
-from mmembed.embedding.settings import DECODE_MODULES, Limits
+from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors.plain_text import one_line, say
-from mmembed.media.guarded_pool import GuardedPool
 from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.spanned import SpannedPreprocess
+from mmembed.space.loading import load_space
 from mmembed.space.reduced_precision import PrecisionCheck
 from mmembed.space.space import Space
-from mmembed.space.space_json import Precision
 
-# The model's threads wait for one another in every layer: a decoder that takes the core of one of
-# them holds up all. So decoders take what is left, which is also all there is while it waits.
-NICENESS = 10
 LEAST_ITEMS = 16  # smaller batches tell how many threads are best only if they are whole
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
+
+
+def local_engine(
+    space: str | Path, rows: RowOptions, limits: Limits, machine: Machine
+) -> LocalEngine:
+    """Load a space, and return the engine that embeds with it on this machine.
+
+    Raises:
+        SpaceError: it can't be loaded.
+        ConfigError: there is no such device, or segments that the space can't be asked for, or two
+            fields of one kind.
+    """
+    model = load_space(space, machine.device, machine.trust)
+    return LocalEngine(model, rows, limits, machine)
 
 
 @dataclass
@@ -44,30 +56,26 @@ class LocalEngine:
     """Decodes and embeds chunks on this machine.
 
     Args:
-        space: what embeds, in evaluation mode.
-        preprocess: by modality, what decode workers apply; files of others are errors.
-        precision: ``fp32``, or ``bf16`` through autocast, as far as fp32 agrees.
-        batch_size: items a forward pass; None finds out what is fastest.
-        workers: decode processes; 0 decodes in this one.
-        limits: what one file may take.
-        allow_truncated: take what there is of a sound or video that stops early.
-        with_sound: embed the sound track of a video too.
+        space: in evaluation mode, where it is to run.
+        rows: precision, segments, sound tracks and truncated files.
+        limits: of one file.
+        machine: batch size and decode processes.
+
+    Raises:
+        ConfigError: segments that the space can't be asked for.
     """
 
     space: Space
-    preprocess: Mapping[str, Preprocess] = field(default_factory=dict)
-    precision: Precision = "fp32"
-    batch_size: int | None = None
-    workers: int = 0
-    limits: Limits = field(default_factory=Limits)
-    allow_truncated: bool = False
-    with_sound: bool = False
+    rows: RowOptions = RowOptions()  # noqa: RUF009
+    limits: Limits = Limits()  # noqa: RUF009
+    machine: Machine = Machine()  # noqa: RUF009
 
     def __post_init__(self) -> None:
-        self._sizes = BatchSizes(self.space.device, self.batch_size)
+        self._preprocess = _segmented(self.space.preprocess_of_kind, self.rows)
+        self._sizes = BatchSizes(self.space.device, self.machine.batch_size)
         self._threads = ThreadChoice(self.space.device)
-        self._precision = PrecisionCheck(self.space.embed_batch, self.precision, _warn)
-        self._kept: Pool | None = None
+        self._precision = PrecisionCheck(self.space.embed_batch, self.rows.precision, _warn)
+        self._kept: DecodeQueue[tuple[_Work, int]] | None = None
 
     def notes(self) -> list[str]:
         """Return lines for the summary: the threads that the model got, and what bf16 got wrong."""
@@ -75,81 +83,65 @@ class LocalEngine:
 
     def keep(self) -> None:
         """Keep the decode processes from one run to the next, as long as this process lives."""
-        self._kept = self._pool()
+        self._kept = self._queue()
 
-    def run(
-        self,
-        chunks: Iterable[Chunk],
-        write: Callable[[Chunk], Committed],
-        done: Callable[[Committed], None],
-        show: Callable[[int], None],
-    ) -> None:
-        """Embed every file of every chunk, as :meth:`mmembed.embedding.job.Engine.run` says."""
-        waiting: dict[int, Buckets[Place]] = {}
-        decoded = 0
+    def run(self, chunks: Iterable[Chunk]) -> Generator[FilesDecoded | Chunk, None, None]:
+        """Yield each chunk when its files all have a result, in any order, and counts in between.
 
-        def opened() -> Iterator[Chunk]:
-            for chunk in chunks:
-                if chunk.undecoded:
-                    waiting[id(chunk)] = Buckets(self._sizes.size)
-                    yield chunk
-                else:
-                    done(write(chunk))
+        Closing the iterator ends the decode processes.
+        """
+        following = iter(chunks)
+        total = 0
+        with self._queue() if self._kept is None else nullcontext(self._kept) as queue:
+            self._decoders = queue
+            while True:
+                while queue.has_room and (chunk := next(following, None)) is not None:
+                    if chunk.undecoded:
+                        queue.put(_wanted(_Work(chunk, Buckets(self._sizes.size))))
+                    else:
+                        yield chunk
+                if queue.is_empty:
+                    return
+                for decoded in queue.get():
+                    work, number = decoded.key
+                    self._take(work, number, decoded)
+                    if not decoded.is_last:
+                        continue
+                    work.chunk.undecoded.discard(number)
+                    total += 1
+                    yield FilesDecoded(total)
+                    if not work.chunk.undecoded:
+                        for bucket, batch in work.buckets.flush():
+                            self._embed(work.chunk, bucket, batch)
+                        yield work.chunk
 
-        with self._pool() if self._kept is None else nullcontext(self._kept) as pool:
-            self._decoders = pool
-            for chunk, number, first, answer in answers(opened(), pool, self.workers):
-                buckets = waiting[id(chunk)]
-                if isinstance(answer, Problem):
-                    chunk.results[number] = answer
-                    last = True
-                else:
-                    self._take(chunk, buckets, number, first, answer)
-                    last = first + answer.taken >= answer.count
-                if not last:
-                    continue
-                chunk.undecoded.discard(number)
-                decoded += 1
-                show(decoded)
-                if not chunk.undecoded:
-                    for bucket, batch in buckets.flush():
-                        self._embed(chunk, bucket, batch)
-                    del waiting[id(chunk)]
-                    done(write(chunk))
-
-    def _pool(self) -> Pool:
+    def _queue(self) -> DecodeQueue[tuple[_Work, int]]:
         limits = self.limits
-        decoder: Callable[[Any], list[Piece | Problem]] = Decoder(
-            dict(self.preprocess),
+        decoder = Decoder(
+            dict(self._preprocess),
             max_pixels=limits.max_pixels,
             max_seconds=limits.duration_seconds,
-            allow_truncated=self.allow_truncated,
-            with_sound=self.with_sound,
+            allow_truncated=self.rows.allow_truncated,
+            with_sound=self.rows.with_sound,
         )
-        return GuardedPool(
-            decoder,
-            self.workers,
-            limits.timeout_seconds,
-            DECODE_MODULES,
-            NICENESS,
-            limits.memory_mb << 20,
-        )
+        memory_bytes = limits.memory_mb << 20
+        workers = self.machine.decode_workers
+        return DecodeQueue(decoder, workers, limits.timeout_seconds, memory_bytes)
 
-    def _take(
-        self, chunk: Chunk, buckets: Buckets[Place], number: int, first: int, piece: Piece
-    ) -> None:
+    def _take(self, work: _Work, number: int, decoded: Decoded[Any]) -> None:
+        """Note a problem, or put values into batches, and embed those that are full."""
+        chunk, piece = work.chunk, decoded.answer
+        if isinstance(piece, DecodeFailure):
+            chunk.results[number] = piece
+            return
         result = chunk.results.setdefault(number, FileRows())
         if isinstance(result, FileRows):
-            result.truncated |= piece.truncated
-        preprocess = self.preprocess[piece.modality]
-        for place, (span, values) in enumerate(
-            zip(piece.spans, piece.values, strict=True), start=first
-        ):
-            if isinstance(result, FileRows):
-                result.spans[place] = piece.modality, span
+            _add_spans(result, decoded.first, piece)
+        preprocess = self._preprocess[piece.modality]
+        for place, values in enumerate(piece.values, start=decoded.first):
             kind = piece.modality, preprocess.bucket(values)
             self._sizes.meet(kind, values)
-            for bucket, batch in buckets.add((number, place), kind, values):
+            for bucket, batch in work.buckets.add((number, place), kind, values):
                 self._embed(chunk, bucket, batch)
 
     def _embed(self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]) -> None:
@@ -166,7 +158,7 @@ class LocalEngine:
             values, mask = collate([item for _, item in batch], length)
             whole = len(batch) >= min(LEAST_ITEMS, self._sizes.size(bucket))
             began = time.perf_counter()
-            cores_free = self._decoders.idle
+            cores_free = self._decoders.is_ahead
             with self._threads.batch(modality, whole, values.numel(), cores_free):
                 precision = self._precision.precision(modality)
                 vectors = self.space.embed_batch(modality, values, mask, precision)
@@ -181,7 +173,9 @@ class LocalEngine:
                 for item in batch:
                     self._embed_at_once(chunk, bucket, [item])
                 return
-            problem = Problem("encode", type(error).__name__, one_line(error), modality=modality)
+            problem = DecodeFailure(
+                "encode", type(error).__name__, one_line(error), modality=modality
+            )
             chunk.results[batch[0][0][0]] = problem
             return
         finite = np.isfinite(vectors).all(axis=1)
@@ -189,9 +183,44 @@ class LocalEngine:
             result = chunk.results[number]
             if not good:
                 message = "its vector is not finite; look for NaN or infinity in the file"
-                chunk.results[number] = Problem("encode", "ValueError", message, modality=modality)
+                chunk.results[number] = DecodeFailure(
+                    "encode", "ValueError", message, modality=modality
+                )
             elif isinstance(result, FileRows):
                 result.vectors[place] = vector
+
+
+@dataclass(eq=False)
+class _Work:
+    """A chunk at work, and its values that wait for a batch to be full."""
+
+    chunk: Chunk
+    buckets: Buckets[Place]
+
+
+def _wanted(work: _Work) -> Iterator[Wanted[tuple[_Work, int]]]:
+    for number in sorted(work.chunk.undecoded):
+        file = work.chunk.files[number]
+        yield Wanted((work, number), DecodeRequest(file.location, file.modality), file.size or 0)
+
+
+def _add_spans(rows: FileRows, first: int, piece: Segments) -> None:
+    rows.truncated |= piece.truncated
+    for place, span in enumerate(piece.spans, start=first):
+        rows.spans[place] = piece.modality, span
+
+
+def _segmented(preprocess: Mapping[str, Preprocess], rows: RowOptions) -> dict[str, Preprocess]:
+    """Return what each modality is preprocessed with, with other segments if they are asked for."""
+    changes = {"segment_seconds": rows.segment_seconds, "hop_seconds": rows.hop_seconds}
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    segmented = dict(preprocess)
+    for modality, each in preprocess.items():
+        if given and isinstance(each, SpannedPreprocess):
+            least = min(each.min_seconds, rows.segment_seconds or each.segment_seconds)
+            changed: Any = dataclasses.replace(each, **given, min_seconds=least)  # type: ignore
+            segmented[modality] = changed
+    return segmented
 
 
 def _warn(line: str) -> None:

@@ -18,17 +18,19 @@ from mmembed.store.schema import with_libraries
 
 @dataclass(frozen=True)
 class Committed:
-    """The counts of a chunk that was written.
+    """The outcome of a chunk that was written.
 
     Attributes:
         embedded: files that have rows.
         rows: by modality, number of rows.
         problems: stage and message of each file that has none.
+        advice: by option that helps, number of files that have none.
     """
 
     embedded: int
     rows: Counter[str] = field(default_factory=Counter)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    advice: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,10 @@ class PartWriter:
         schema = with_libraries(self.schema, decoder_versions())
         rows, errors = chunk.rows(schema, self.dim), chunk.errors()
         self.dataset.commit(chunk.name, rows, errors)
-        problems: list[tuple[str, str]] = [
-            (problem.stage, problem.message) for _, problem in chunk.problems()
-        ]
+        failed = [problem for _, problem in chunk.problems()]
         return Committed(
-            len(chunk.files) - len(problems), Counter(rows["modality"].to_pylist()), problems
+            len(chunk.files) - len(failed),
+            Counter(rows["modality"].to_pylist()),
+            [(problem.stage, problem.message) for problem in failed],
+            Counter(problem.advice for problem in failed if problem.advice),
         )

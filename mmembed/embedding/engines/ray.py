@@ -14,24 +14,23 @@ import socket
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmembed.embedding.engines.chunk import Chunk
-from mmembed.embedding.engines.part_writer import Committed
+from mmembed.embedding.engines.chunk import Chunk, FilesDecoded
+from mmembed.embedding.engines.part_writer import Committed, PartWriter
 from mmembed.embedding.engines.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError, MissingExtraError, MmembedError
 from mmembed.errors.plain_text import one_line, say
 from mmembed.paths import Place
 from mmembed.space.space_json import CARD, WEIGHTS, space_file
-from mmembed.store.dataset import EmbeddingDataset
 
 IN_FLIGHT = 2  # chunks an actor: one at work, one waiting
-ATTEMPTS = 4  # actors that a chunk, or a start, may cost
+LOSSES = 4  # actors that a chunk, or a start, may cost
 PATIENCE_SECONDS = 30.0
 REACH_SECONDS = 10.0
 
@@ -46,7 +45,7 @@ class RayEngine:
         limits: what a file may take.
         machine: ``actors``, ``ray_address``, and what each actor may use.
         root: of the source.
-        out: the dataset.
+        write: writes a chunk, on the machine that embedded it.
     """
 
     space: str | Path
@@ -54,19 +53,15 @@ class RayEngine:
     limits: Limits
     machine: Machine
     root: Place
-    out: Place
+    write: PartWriter
 
     def __post_init__(self) -> None:
         self._notes: list[str] = []
 
-    def run(
-        self,
-        chunks: Iterable[Chunk],
-        write: Callable[[Chunk], Committed],
-        done: Callable[[Committed], None],
-        show: Callable[[int], None],
-    ) -> None:
-        """Embed every file of every chunk, as :meth:`mmembed.embedding.job.Engine.run` says.
+    def run(self, chunks: Iterable[Chunk]) -> Generator[FilesDecoded | Committed, None, None]:
+        """Yield the outcome of each chunk when it is written, in any order, and counts in between.
+
+        Closing the iterator ends the actors.
 
         Raises:
             MissingExtraError: Ray is not installed.
@@ -75,12 +70,12 @@ class RayEngine:
         ray = _ray()
         with _connected(ray, self.machine.ray_address):
             crew = _Crew(ray, self._task, *self._room(ray))
-            decoded = 0
+            total = 0
             try:
-                for chunk, committed in crew.work(iter(chunks), write):
-                    done(committed)
-                    decoded += len(chunk.files)
-                    show(decoded)
+                for chunk, committed in crew.work(iter(chunks), self.write):
+                    yield committed
+                    total += len(chunk.files)
+                    yield FilesDecoded(total)
                 self._notes = crew.notes()
             finally:
                 crew.dismiss()
@@ -93,7 +88,7 @@ class RayEngine:
         """Return the number of actors and what each of them reserves."""
         nodes = [n["Resources"] for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
         if not nodes:
-            raise ConfigError("--engine ray: the cluster has no machine with a free core")
+            raise ConfigError("the cluster has no machine with a free core", "engine", "ray")
         gpus = int(sum(node.get("GPU", 0) for node in nodes))
         on_gpu = gpus > 0 and self.machine.device != "cpu"
         actors = self.machine.actors or (gpus if on_gpu else len(nodes))
@@ -101,7 +96,7 @@ class RayEngine:
         fair = int(min(node["CPU"] for node in nodes)) // share
         cores = max(1, fair if self.machine.workers is None else self.machine.workers)
         if cores > max(node["CPU"] for node in nodes):
-            raise ConfigError(f"--workers {cores}: no machine of the cluster has that many cores")
+            raise ConfigError("no machine of the cluster has that many cores", "workers", cores)
         options = {"num_cpus": cores, "num_gpus": int(on_gpu), "scheduling_strategy": "SPREAD"}
         return actors, options
 
@@ -113,8 +108,8 @@ class RayEngine:
             self.limits,
             replace(self.machine, workers=cores),
             self.root,
-            self.out,
-            EmbeddingDataset(self.out).card_text(),
+            self.write.dataset.folder,
+            self.write.dataset.card_text(),
         )
 
 
@@ -136,9 +131,7 @@ class _Crew:
         for _ in range(actors):
             self._start()
 
-    def work(
-        self, chunks: Iterable[Chunk], write: Callable[[Chunk], Committed]
-    ) -> Iterable[tuple[Chunk, Committed]]:
+    def work(self, chunks: Iterable[Chunk], write: PartWriter) -> Iterator[tuple[Chunk, Committed]]:
         """Yield each chunk with what came of it, in any order."""
         following = iter(chunks)
         write_ref = self._ray.put(write)
@@ -213,13 +206,15 @@ class _Crew:
             raise (error.cause if isinstance(error.cause, MmembedError) else error) from None
         except self._ray.exceptions.RayActorError as error:
             self._lost[what] += 1
-            if self._lost[what] < ATTEMPTS:
+            if self._lost[what] < LOSSES:
                 return LOST
             reason = one_line(error)
             raise ConfigError(
-                f"--engine ray: {ATTEMPTS} workers ended over {what} ({reason}). If memory ran "
-                "out, fewer --actors, --workers or a smaller --batch_size take less. What is "
-                "finished is safe."
+                f"{LOSSES} workers ended over {what} ({reason}). What is finished is safe. If "
+                "memory ran out, fewer actors or workers, or smaller batches, take less.",
+                "engine",
+                "ray",
+                advice="actors workers batch_size",
             ) from None
 
 
@@ -230,7 +225,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise MissingExtraError("--engine ray", "ray") from None
+        raise MissingExtraError("the engine ray", "ray") from None
     return ray
 
 
@@ -245,8 +240,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = one_line(error)
-        raise ConfigError(f"--ray_address {address or 'none'}: {reason}") from None
+        raise ConfigError(one_line(error), "ray_address", address or "none") from None
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own ends the process with another code
     try:
@@ -263,4 +257,4 @@ def _reach(address: str | None) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
     except OSError as error:
-        raise ConfigError(f"--ray_address {address}: nobody answers there ({error})") from None
+        raise ConfigError(f"nobody answers there ({error})", "ray_address", address) from None

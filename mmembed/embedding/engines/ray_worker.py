@@ -1,16 +1,15 @@
-"""What runs on each machine of a Ray cluster: one model, and the decode processes that feed it."""
+"""Worker of a Ray cluster: one model, and the decode processes that feed it."""
 
 from __future__ import annotations
 
 import socket
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from mmembed.embedding.engines.chunk import Chunk
-from mmembed.embedding.engines.part_writer import Committed
+from mmembed.embedding.engines.part_writer import Committed, PartWriter
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError
 from mmembed.paths import Place
@@ -19,7 +18,7 @@ from mmembed.store.dataset import EmbeddingDataset
 
 @dataclass(frozen=True)
 class Task:
-    """What an actor has to know: all but the chunks.
+    """All that an actor has to know, but the chunks.
 
     Args:
         space: the files of the space's folder, by name.
@@ -63,7 +62,7 @@ class Worker:
                 f"Ray worker on {host}: does not see {lacking}. Source and output have to be on a "
                 "file system that all machines share, or at a URL such as s3://bucket/folder."
             )
-        from mmembed.embedding.engines.open_local import local_engine
+        from mmembed.embedding.engines.local import local_engine
 
         with tempfile.TemporaryDirectory(prefix="mmembed-") as folder:
             for name, content in task.space.items():
@@ -71,11 +70,10 @@ class Worker:
             self._engine = local_engine(folder, task.rows, task.limits, task.machine)
         self._engine.keep()
 
-    def embed(self, chunk: Chunk, write: Callable[[Chunk], Committed]) -> Committed:
+    def embed(self, chunk: Chunk, write: PartWriter) -> Committed:
         """Embed a chunk, write it, and return what came of it."""
-        found: list[Committed] = []
-        self._engine.run([chunk], write, found.append, lambda _: None)
-        return found[0]
+        (finished,) = (step for step in self._engine.run([chunk]) if isinstance(step, Chunk))
+        return write(finished)
 
     def notes(self) -> list[str]:
         """Return lines on how the chunks were embedded."""

@@ -4,8 +4,9 @@ The threads of a small model wait for one another longer than they work, all the
 decoders or other programs want the same cores: all threads can take many times as long as one.
 A large model on idle cores gains nearly their number. So both are tried on real batches, each
 for itself while decoders want the cores and while they do not: what is best in the one case says
-little of the other. A choice is tried again the sooner the closer it was. The number of threads
-does not change vectors beyond rounding.
+little of the other. A choice is tried again the sooner the closer it was; that of one thread takes
+more trials, and soon another, since a moment's noise looks like it. The number of threads does
+not change vectors beyond rounding.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 
 WARM_UP = 1
 TRIALS = 2  # of each, where the first does not tell
+TRIALS_FOR_ONE = 3  # a core that another program takes for a moment slows all threads down
 CLEAR = 1.5
 TRIAL_SHARE = 0.01  # of the time, lost to trials of what is slower
 SOONEST, LATEST = 8, 500  # batches until the next trial
@@ -37,6 +39,7 @@ class _Trial:
         every: seconds a value with all threads, of the trial that goes on.
         one: seconds a value with one thread.
         alone: whether one thread was chosen.
+        confirmed: how many trials in a row chose one thread.
     """
 
     least_gain: float
@@ -44,6 +47,7 @@ class _Trial:
     every: list[float] = field(default_factory=list)
     one: list[float] = field(default_factory=list)
     alone: bool = False
+    confirmed: int = 0
 
     @property
     def due(self) -> bool:
@@ -55,11 +59,14 @@ class _Trial:
         if len(self.one) < len(self.every):
             return
         gain = min(self.one) / max(min(self.every), 1e-12)
-        if len(self.one) < TRIALS and 1 / CLEAR < gain < CLEAR:
+        wanted = 1 if gain >= CLEAR else TRIALS if gain >= self.least_gain else TRIALS_FOR_ONE
+        if len(self.one) < wanted:
             return
         self.alone = gain < self.least_gain
+        self.confirmed = self.confirmed + 1 if self.alone else 0
         lost = max(gain, 1 / max(gain, 1e-12)) - 1
-        self.until = round(min(max(lost / TRIAL_SHARE, SOONEST), LATEST))
+        most = min(SOONEST << self.confirmed, LATEST) if self.alone else LATEST
+        self.until = round(min(max(lost / TRIAL_SHARE, SOONEST), most))
         self.every, self.one = [], []
 
 

@@ -148,7 +148,8 @@ def find_changes(
             if not (of_rows.mine.all() and of_errors.mine.all()):
                 raise StoreError(
                     f"{part}: files in it changed, and it holds files of other shards too. Run "
-                    "once without --shard, or with the number of shards that made it."
+                    "once over the whole source, or with the number of shards that made it.",
+                    advice="shard",
                 )
             changes.parts.append(change)
         seen[files.positions(current)] = True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mmembed.errors import ConfigError
 from mmembed.paths import RemotePath
 
-BLOCK_BYTES = 1 << 20
+HASHED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Shard:
         """
         numbers = re.fullmatch(r"(\d+)/(\d+)", text.strip())
         if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
-            raise ConfigError(f"--shard {text}: give i/n, such as 1/4 to 4/4 on four machines")
+            raise ConfigError("give i/n, such as 1/4 to 4/4 on four machines", "shard", text)
         return cls(int(numbers[1]), int(numbers[2]))
 
     def owns(self, path: str) -> bool:
@@ -53,6 +53,6 @@ def checksum(location: str | RemotePath) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     with location.open() if isinstance(location, RemotePath) else open(location, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
+        while block := file.read(HASHED_BYTES):
             digest.update(block)
     return digest.hexdigest()

@@ -16,16 +16,16 @@ from mmembed.paths import Place, RemotePath, place
 
 Reason = Literal["nowhere", "remote", "outside", "gone", "irregular", "broken"]
 REASONS: dict[Reason, str] = {
-    "nowhere": "the dataset names no folder of this machine; give --media to show its files",
-    "remote": "the source is at a URL, which is not asked; give --media to show its files",
-    "outside": "outside the source; give --media, a folder that they are in",
-    "gone": "not where they were embedded from; give --media, the folder that they are in now",
+    "nowhere": "the dataset names no folder of this machine; name that of its media to show them",
+    "remote": "the source is at a URL, which is not asked; name the folder of media to show them",
+    "outside": "outside the source; name a folder of media that they are in",
+    "gone": "not where they were embedded from; name the folder of media that they are in now",
     "irregular": "no regular file",
     "broken": "can't be read or decoded",
 }
 OF_MEDIA: dict[Reason, str] = {
-    "outside": "outside of what --media names",
-    "gone": "not in what --media names",
+    "outside": "outside of the folder of media that was named",
+    "gone": "not in the folder of media that was named",
 }
 
 

@@ -17,14 +17,13 @@ from PIL import Image
 
 from mmembed.media.audio import Waveform, decode_audio
 from mmembed.media.image import decode_image, limit_pixels
+from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
 from mmembed.media.probe import probe
 from mmembed.media.sniff import Source, opened
 from mmembed.media.spans import Span, uniform_times
 from mmembed.media.video import decode_video
 from mmembed.paths import Place
 
-MAX_PIXELS = 178_956_970  # of a picture or frame, and the seconds of a file: as embed takes them
-MAX_SECONDS = 24 * 3600.0
 SIDE = 96
 SMALL_SIDE = 48
 FRAMES = 3

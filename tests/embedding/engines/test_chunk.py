@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmembed.decoding.messages import Problem
+from mmembed.decoding.messages import DecodeFailure
 from mmembed.embedding.engines.chunk import Chunk, FileRows
 from mmembed.embedding.plan.folder_listing import FolderListing
 from mmembed.embedding.plan.source_file import File
@@ -31,7 +31,7 @@ def test_each_vector_is_a_row_with_what_its_file_and_piece_say(results: list) ->
     expected = []
     for number, result in enumerate(results):
         if result is None:
-            chunk.results[number] = Problem("decode", "MediaError", "no")
+            chunk.results[number] = DecodeFailure("decode", "MediaError", "no")
             continue
         whole, truncated, places = result
         rows = FileRows(truncated=truncated)

@@ -79,7 +79,7 @@ def test_the_rows_are_those_of_one_machine_and_finished_work_is_left_alone(
 ) -> None:
     options: dict[str, Any] = {"engine": "ray", "ray_address": cluster.address, "chunk_files": 50}
     summary = embed(media, tmp_path / "out", space=tiny_space_folder, **options)
-    assert (summary.found, summary.embedded, summary.failed) == (468, 460, 8)
+    assert (summary.files, summary.embedded, summary.failed) == (468, 460, 8)
     assert summary.rows == {"image": 400, "audio": 60}
     assert_same(tmp_path / "out", by_one_machine)
     assert not ray.is_initialized()
@@ -187,14 +187,14 @@ def test_mistakes_are_named(
 ) -> None:
     options: dict[str, Any] = {"engine": "ray", "ray_address": cluster.address}
     space = tiny_space_folder
-    with pytest.raises(ConfigError, match="--workers 9: no machine of the cluster has that many"):
+    with pytest.raises(ConfigError, match="workers=9: no machine of the cluster has that many"):
         embed(media, tmp_path / "a", space=space, workers=9, **options)
-    with pytest.raises(ConfigError, match="--device cuda:7"):
+    with pytest.raises(ConfigError, match="device=cuda:7"):
         embed(media, tmp_path / "b", space=space, device="cuda:7", **options)
-    with pytest.raises(ConfigError, match="--ray_address 127.0.0.1:1: nobody answers"):
+    with pytest.raises(ConfigError, match="ray_address=127.0.0.1:1: nobody answers"):
         embed(media, tmp_path / "c", space=space, engine="ray", ray_address="127.0.0.1:1")
-    with pytest.raises(ConfigError, match="--actors 0: must be at least 1"):
+    with pytest.raises(ConfigError, match="actors=0: must be at least 1"):
         embed(media, tmp_path / "d", space=space, actors=0, **options)
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtraError, match=r"--engine ray needs an extra: .*mmembed\[ray\]"):
+    with pytest.raises(MissingExtraError, match=r"the engine ray needs an extra: .*mmembed\[ray\]"):
         embed(media, tmp_path / "e", space=space, **options)

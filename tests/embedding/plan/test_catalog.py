@@ -48,13 +48,13 @@ def test_files_that_vanish_change_or_appear_during_the_run_are_accounted_for(
     with monkeypatch.context() as patch:
         patch.setattr(job, "slices", disturbed)
         summary = embed(media, out, space=tiny_space_folder, workers=0, chunk_files=6)
-    assert (summary.found, summary.embedded, summary.failed, summary.to_do) == (20, 17, 3, 0)
+    assert (summary.files, summary.embedded, summary.failed, summary.to_do) == (20, 17, 3, 0)
     rows = set(EmbeddingTable.open(out).column("path"))
     errors = set(read_errors(out)["path"].to_pylist())
     assert errors == {"0/00.png", "1/01.png", "0/02.png"}
     assert (len(rows), rows & errors) == (17, set())
     after = embed(media, out, space=tiny_space_folder, workers=0)
-    assert (after.found, after.embedded, after.failed, after.removed) == (18, 2, 0, 4)
+    assert (after.files, after.embedded, after.failed, after.removed) == (18, 2, 0, 4)
     assert len(EmbeddingTable.open(out)) == 18
 
 

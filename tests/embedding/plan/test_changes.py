@@ -144,7 +144,7 @@ def test_times_see_what_was_touched(runs: Runs, media: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_union_of_shards_is_the_whole(runs: Runs, count: int) -> None:
-    found = [runs(shard=f"{i}/{count}").found for i in range(1, count + 1)]
+    found = [runs(shard=f"{i}/{count}").files for i in range(1, count + 1)]
     assert sum(found) == 37
     runs.equals_a_fresh_run()
 
@@ -174,14 +174,14 @@ def test_a_shard_refuses_to_rewrite_a_part_that_others_share(runs: Runs, media: 
         except StoreError as error:
             said.append(str(error))
     assert len(said) == 1
-    assert "holds files of other shards too. Run once without --shard" in said[0]
+    assert "holds files of other shards too. Run once over the whole source" in said[0]
     runs()
     runs.equals_a_fresh_run()
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/2"])
 def test_a_shard_that_is_none_is_named(runs: Runs, text: str) -> None:
-    with pytest.raises(ConfigError, match=r"--shard .*: give i/n, such as 1/4 to 4/4"):
+    with pytest.raises(ConfigError, match=r"shard=.*: give i/n, such as 1/4 to 4/4"):
         runs(shard=text)
 
 
@@ -218,7 +218,7 @@ def test_strict_fails_after_all_is_written(
     assert error.splitlines()[-1].startswith("mmembed: error: --strict: 1 files have an error")
     assert main([*words, "--strict"]) == 1  # an error of an earlier run is one too
     assert main(words) == 0
-    with pytest.raises(VerdictError, match="--strict: 1 files"):
+    with pytest.raises(VerdictError, match="^strict: 1 files"):
         runs(strict=True)
     (media / "photos/torn.png").unlink()
     assert main([*words, "--strict"]) == 0

@@ -66,4 +66,4 @@ def test_a_path_longer_than_the_system_takes_is_one_error(runs: Runs, media: Pat
         subprocess.run(["rm", "-r", str(media / ("n" * 250))], check=True)
     (error,) = (said for path, said in runs.errors().items() if path.startswith("n"))
     assert error == f"can't be listed: {os.strerror(errno.ENAMETOOLONG)}"
-    assert (summary.found, summary.embedded, summary.unseen) == (3, 2, 1)
+    assert (summary.files, summary.embedded, summary.unseen) == (3, 2, 1)

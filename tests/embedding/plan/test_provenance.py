@@ -83,7 +83,7 @@ def test_a_manifest_that_was_edited_takes_out_the_rows_that_it_no_longer_names(
     embed(media / "train.csv", out, space=tiny_space_folder, workers=0)
     write_manifest(media / "train.csv", range(2, 8))
     summary = embed(media / "train.csv", out, space=tiny_space_folder, workers=0)
-    assert (summary.found, summary.embedded, summary.removed, summary.kept) == (6, 2, 2, 4)
+    assert (summary.files, summary.embedded, summary.removed, summary.kept) == (6, 2, 2, 4)
     assert "2 changed or gone since the last run" in str(summary)
     assert paths(out) == [f"{i}.png" for i in range(2, 8)]
 

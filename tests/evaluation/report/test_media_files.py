@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmembed.decoding import messages as answer
+from mmembed.embedding.settings import Limits
 from mmembed.evaluation.evaluate import evaluate
 from mmembed.evaluation.items import read_items
 from mmembed.evaluation.report import thumbnails
@@ -122,9 +122,9 @@ def test_paths_that_lead_out_of_the_source_are_counted_and_not_shown(
     assert pictures(report) == picture_of(media / "a.png", media / "deep/b.png")
     page = said(report)
     assert picture_of(tmp_path / "secret.png")[0] not in page
-    assert "6 files not shown: outside the source; give --media, a folder" in page
+    assert "6 files not shown: outside the source; name a folder of media" in page
     assert "2 files not shown: no regular file." in page
-    assert "1 file not shown: not where they were embedded from; give --media" in page
+    assert "1 file not shown: not where they were embedded from; name the folder of media" in page
 
 
 def test_an_honest_source_shows_every_file(media: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_media_opens_a_folder_and_nothing_outside_it(media: Path, tmp_path: Path
     paths = ["a.png", "link.png", "../secret.png", str(tmp_path / "secret.png")]
     report = judged(tmp_path, paths, "https://127.0.0.1:9/x", media=media)
     assert pictures(report) == picture_of(media / "a.png")
-    assert "3 files not shown: outside of what --media names." in said(report)
+    assert "3 files not shown: outside of the folder of media that was named." in said(report)
 
 
 def test_media_opens_what_a_manifest_names_outside_its_own_folder(
@@ -170,7 +170,7 @@ def test_media_opens_what_a_manifest_names_outside_its_own_folder(
     assert "3 files not shown: outside the source" in said(bare)
     report = judged(tmp_path, paths, str(lists / "all.csv"), media=media)
     assert pictures(report) == picture_of(media / "a.png", media / "deep/b.png")
-    assert "1 file not shown: outside of what --media names." in said(report)
+    assert "1 file not shown: outside of the folder of media that was named." in said(report)
 
 
 def test_media_at_a_url_opens_only_paths_below_it() -> None:
@@ -201,8 +201,8 @@ def test_a_file_that_crashes_its_decoder_costs_its_picture_only(
 
 
 def test_a_page_shows_no_larger_files_than_embed_takes() -> None:
-    assert thumbnails.MAX_PIXELS == answer.MAX_PIXELS
-    assert thumbnails.MAX_SECONDS == answer.MAX_SECONDS
+    assert Limits().max_pixels == thumbnails.MAX_PIXELS
+    assert Limits().duration_seconds == thumbnails.MAX_SECONDS
 
 
 def test_pictures_of_more_pixels_than_embed_takes_are_not_shown(tmp_path: Path) -> None:

@@ -195,7 +195,9 @@ def test_missing_media_is_said_and_the_report_still_comes(dataset: Path, tmp_pat
     (tmp_path / "empty").mkdir()
     page = evaluate(dataset, report=tmp_path / "report", media=tmp_path / "empty").report
     assert page is not None
-    assert "27 files not shown: not in what --media names." in page.read_text("utf-8")
+    assert "27 files not shown: not in the folder of media that was named." in page.read_text(
+        "utf-8"
+    )
     assert data_of(page.parent, "media")["pictures"] == {}
 
 

@@ -143,6 +143,6 @@ def test_wrong_judgements_are_said_in_one_line(
         (tmp_path / name).write_text(text, "utf-8", "surrogatepass")
     with pytest.raises(ConfigError) as error:
         read_qrels(tmp_path / name)
-    assert str(error.value).startswith(f"--qrels {tmp_path / name}: ")
+    assert str(error.value).startswith(f"qrels={tmp_path / name}: ")
     assert said in str(error.value)
     assert "\n" not in str(error.value)

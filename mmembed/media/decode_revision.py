@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from mmembed.modality import Modality
-
-DECODE_REVISION: dict[Modality, int] = {"image": 1, "audio": 1, "video": 1}
+DECODE_REVISION: dict[str, int] = {"image": 1, "audio": 1, "video": 1}
 """By modality, the revision of the code from a file to pixels or samples.
 
 Raise it whenever the decoded pixels or samples of some file change: another decoder or converter,

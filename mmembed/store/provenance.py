@@ -130,7 +130,8 @@ class DecodeRevisions:
                 raise StoreError(
                     f"{part}: its {one_line(modality)} rows were decoded by revision {revision}, "
                     f"but those of {first} by {before}, and can't be mixed. Finish the upgrade of "
-                    "the dataset: embed its source again with --upgrade."
+                    "the dataset: embed its source again.",
+                    advice="upgrade",
                 )
 
 

@@ -83,8 +83,8 @@ class RevisionCheck:
             )
             raise StoreError(
                 f"{dataset}: its files were decoded otherwise than they are now ({old}), and "
-                "their vectors can't be mixed. Embed those files again with --upgrade, or name "
-                "another folder."
+                "their vectors can't be mixed. Name another folder, or embed those files again.",
+                advice="upgrade",
             )
 
     def _revision(self, kind: str) -> int:

@@ -14,7 +14,7 @@ from mmembed.store.part_file import read_footer
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 
 PICTURES, SOUNDS, CLIPS = 9, 5, 2
-CHANGED = r"decoded otherwise than they are now \(image by revision 1, now 2\).*--upgrade"
+CHANGED = r"decoded otherwise than they are now \(image by revision 1, now 2\).*again\.$"
 
 
 def write_mixed(folder: Path) -> Path:

@@ -78,7 +78,7 @@ def test_the_command_says_in_one_line_what_changed_and_the_way_out(
     assert said.count("\n") == 1
     assert f"{runs.out}: its files were decoded otherwise than they are now" in said
     assert "audio by revision 1, now 7, image by revision 1, now 2" in said
-    assert "--upgrade" in said
+    assert said.endswith("or embed those files again (--upgrade).\n")
     assert main([*words, "--upgrade", "--dry-run"]) == 0
     said = capsys.readouterr().out
     count = PICTURES + SOUNDS + 1

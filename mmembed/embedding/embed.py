@@ -14,7 +14,6 @@ from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.listing import Listing, list_source
 from mmembed.embedding.plan.provenance import agreed, source_text
 from mmembed.embedding.plan.shard import Shard
-from mmembed.embedding.plan.source_file import printable
 from mmembed.embedding.progress import EmbedSummary
 from mmembed.embedding.settings import (
     DECODE_MODULES,
@@ -26,6 +25,7 @@ from mmembed.embedding.settings import (
 )
 from mmembed.errors import ConfigError, ManifestError, VerdictError
 from mmembed.media.fresh_process import start_server
+from mmembed.media.source_file import printable
 from mmembed.paths import place
 from mmembed.space.space_json import read_card
 from mmembed.store.schema import Provenance, row_schema

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmembed.media.sniff import opened
 
 from mmembed.data.batch import Buckets, collate
 from mmembed.embedding.engines.batch_sizes import BatchSizes
@@ -26,11 +27,10 @@ from mmembed.embedding.engines.chunk import Chunk, FileRows
 from mmembed.embedding.engines.local import LocalEngine
 from mmembed.embedding.engines.part_writer import Committed
 from mmembed.embedding.plan.listing import Listing, list_source
-from mmembed.embedding.plan.source_file import File
 from mmembed.embedding.settings import Machine
 from mmembed.errors import ConfigError, ManifestError, MediaError
 from mmembed.media.probe import probe
-from mmembed.media.sniff import opened
+from mmembed.media.source_file import File
 from mmembed.paths import place
 from mmembed.preprocess.base import Preprocess
 from mmembed.space.devices import usable_device

@@ -17,7 +17,7 @@ MAX_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class DecodeFailure:
-    """Why a file has no vector; a row of ``_errors``.
+    """The reason why a file has no vector; a row of ``_errors``.
 
     Attributes:
         stage: list, probe, decode or encode.

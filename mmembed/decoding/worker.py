@@ -21,9 +21,9 @@ from mmembed.decoding.messages import (
     Segments,
 )
 from mmembed.errors import MediaError, Stage, TruncatedError
+from mmembed.media.file import MediaFile
 from mmembed.media.image import limit_pixels
-from mmembed.media.probe import MediaInfo, Source, probe
-from mmembed.media.sniff import opened
+from mmembed.media.probe import MediaInfo, probe
 from mmembed.media.spans import Span
 from mmembed.preprocess.base import Preprocess
 
@@ -32,7 +32,7 @@ from mmembed.preprocess.base import Preprocess
 class Decoder:
     """Decodes some files: segments or a failure for each, in order, until ``send_bytes`` are full.
 
-    The answer may be shorter than the requests, and its last piece may lack spans; ask again for
+    The answer may be shorter than the requests, and its last segments may lack spans; ask again for
     what is missing.
 
     Args:
@@ -68,14 +68,14 @@ class Decoder:
         stage: Stage = "probe"
         modality = request.modality
         try:
-            source = opened(request.location)
-            info = probe(source)
-            modality = modality or info.modality
-            refusal = self._refusal(request.modality, info) or self._excess(info)
-            if refusal:
-                return DecodeFailure("probe", "MediaError", refusal, modality=modality)
-            stage = "decode"
-            return self._load(source, request, modality, info, room)
+            with MediaFile(request.location) as file:
+                info = probe(file)
+                modality = modality or info.modality
+                refusal = self._refusal(request.modality, info) or self._excess(info)
+                if refusal:
+                    return DecodeFailure("probe", "MediaError", refusal, modality=modality)
+                stage = "decode"
+                return self._load(file, request, modality, info, room)
         except MediaError as error:
             return DecodeFailure(
                 error.stage, "MediaError", error.message, error.decoder, 1, modality
@@ -107,7 +107,7 @@ class Decoder:
         return ""
 
     def _load(
-        self, source: Source, request: DecodeRequest, modality: str, info: MediaInfo, room: int
+        self, file: MediaFile, request: DecodeRequest, modality: str, info: MediaInfo, room: int
     ) -> Segments | DecodeFailure:
         spans = list(self._spans(request, modality, info))
         if not spans:
@@ -115,27 +115,27 @@ class Decoder:
         if request.first >= len(spans):
             message = "changed while it was being read. Run again."
             return DecodeFailure("decode", "MediaError", message, modality=modality)
-        piece = Segments(spans[request.first][0], len(spans))
-        kind, preprocess = piece.modality, self.preprocess[piece.modality]
+        segments = Segments(spans[request.first][0], len(spans))
+        kind, preprocess = segments.modality, self.preprocess[segments.modality]
         together = preprocess.together(info)
         wanted = [span for other, span in spans[request.first :] if other == kind]
-        for media, span, truncated in self._loaded(kind, source, wanted, together):
+        for media, span, truncated in self._loaded(kind, file, wanted, together):
             if media is not None:
-                piece.spans.append(span)
-                piece.values.append(preprocess(media))
-                room -= piece.values[-1].nbytes
-            piece.taken += 1
+                segments.spans.append(span)
+                segments.values.append(preprocess(media))
+                room -= segments.values[-1].nbytes
+            segments.taken += 1
             if truncated:
-                piece.truncated = True
-                piece.taken = len(wanted)
+                segments.truncated = True
+                segments.taken = len(wanted)
                 break
-            whole = piece.taken % together == 0
-            if whole and piece.values and room < together * piece.values[-1].nbytes:
+            whole = segments.taken % together == 0
+            if whole and segments.values and room < together * segments.values[-1].nbytes:
                 break
-        return piece
+        return segments
 
     def _loaded(
-        self, kind: str, source: Source, spans: list[Span | None], together: int
+        self, kind: str, file: MediaFile, spans: list[Span | None], together: int
     ) -> Iterator[tuple[Any, Span | None, bool]]:
         """Yield what spans hold, as :meth:`_load_span` does it for one.
 
@@ -146,14 +146,14 @@ class Decoder:
             few = spans[start : start + together]
             media: list[Any] = []
             with suppress(MediaError):
-                media = self.preprocess[kind].load_spans(source, few) if len(few) > 1 else []
+                media = self.preprocess[kind].load_spans(file, few) if len(few) > 1 else []
             if media:
                 yield from ((each, span, False) for each, span in zip(media, few, strict=True))
             else:
-                yield from (self._load_span(kind, source, span) for span in few)
+                yield from (self._load_span(kind, file, span) for span in few)
 
     def _load_span(
-        self, kind: str, source: Source, span: Span | None
+        self, kind: str, file: MediaFile, span: Span | None
     ) -> tuple[Any, Span | None, bool]:
         """Return what a span holds, the span as far as the file goes, and if that is not all.
 
@@ -161,7 +161,7 @@ class Decoder:
         """
         preprocess = self.preprocess[kind]
         try:
-            return preprocess.load(source, span), span, False
+            return preprocess.load(file, span), span, False
         except TruncatedError as error:
             if not self.allow_truncated:
                 raise
@@ -172,7 +172,7 @@ class Decoder:
                 if end <= span.start_seconds:
                     raise
                 span = replace(span, end_seconds=end)
-            return preprocess.load(source, span, allow_truncated=True), span, True
+            return preprocess.load(file, span, allow_truncated=True), span, True
 
     def _spans(
         self, request: DecodeRequest, modality: str, info: MediaInfo

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmembed.media.sniff import opened
 
 from mmembed.data.batch import Buckets, collate
 from mmembed.embedding.engines.batch_sizes import BatchSizes
@@ -29,6 +28,7 @@ from mmembed.embedding.engines.part_writer import Committed
 from mmembed.embedding.plan.listing import Listing, list_source
 from mmembed.embedding.settings import Machine
 from mmembed.errors import ConfigError, ManifestError, MediaError
+from mmembed.media.file import MediaFile
 from mmembed.media.probe import probe
 from mmembed.media.source_file import File
 from mmembed.paths import place
@@ -170,8 +170,7 @@ def _decoded(sample: list[File], preprocess: dict[str, Preprocess]) -> tuple[Cou
     items: Items = []
     for file in sample:
         try:
-            with _timed(cost, "decode"):
-                source = opened(file.location)
+            with _timed(cost, "decode"), MediaFile(file.location) as source:
                 info = probe(source)
                 kind = file.modality or info.modality
                 if kind not in preprocess:

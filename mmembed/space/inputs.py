@@ -18,6 +18,7 @@ from PIL import Image
 from mmembed.data.batch import Buckets, collate
 from mmembed.errors import ConfigError, MediaError, SpaceError
 from mmembed.media.audio import Waveform
+from mmembed.media.file import MediaFile
 from mmembed.media.probe import MediaInfo, probe
 from mmembed.media.video import Clip
 from mmembed.preprocess.base import Preprocess
@@ -158,11 +159,12 @@ def _items(
 ) -> Iterator[tuple[str, int | None, np.ndarray]]:
     """Yield modality, padded length and values of each segment of an input."""
     if isinstance(given, (str, os.PathLike, bytes)):
-        info = probe(given)
-        kind = modality or info.modality
-        preprocess = _preprocess(space, kind)
-        for span in preprocess.spans(info):
-            yield _item(kind, preprocess, preprocess.load(given, span))
+        with MediaFile(given) as file:
+            info = probe(file)
+            kind = modality or info.modality
+            preprocess = _preprocess(space, kind)
+            for span in preprocess.spans(info):
+                yield _item(kind, preprocess, preprocess.load(file, span))
         return
     kind, media = _in_memory(given)
     if modality not in (None, kind):

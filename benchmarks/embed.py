@@ -29,10 +29,10 @@ from fresh_runs import spread
 from page import conditions, write_section
 
 from mmembed.embedding.engines.chunk import Chunk, FileRows
-from mmembed.embedding.plan.folder_listing import FolderListing
-from mmembed.embedding.plan.source_file import File
+from mmembed.embedding.plan.listing import FolderListing
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
 from mmembed.jobs.bench import bench
+from mmembed.media.source_file import File
 from mmembed.preprocess.audio import AudioPreprocess
 from mmembed.preprocess.image import ImagePreprocess
 from mmembed.preprocess.video import VideoPreprocess

@@ -47,9 +47,9 @@ class RemotePath:
         """
         parts = urlsplit(url, allow_fragments=False)
         query = f"?{parts.query}" if parts.query else ""
-        found = cls(f"{parts.scheme}://{parts.netloc}{query}", parts.path)
-        _ = found.filesystem
-        return found
+        path = cls(f"{parts.scheme}://{parts.netloc}{query}", parts.path)
+        _ = path.filesystem
+        return path
 
     @property
     def filesystem(self) -> Any:
@@ -143,8 +143,8 @@ class RemotePath:
 
         with self._reached():
             selected = FileSelector(self.inside, allow_not_found=True)
-            found = self.filesystem.get_file_info(selected)
-        return sorted((info for info in found if info.base_name), key=lambda info: info.base_name)
+            infos = self.filesystem.get_file_info(selected)
+        return sorted((info for info in infos if info.base_name), key=lambda info: info.base_name)
 
     def iterdir(self) -> Iterator[RemotePath]:
         """Yield what is in the folder, by name; nothing if it is not there."""
@@ -155,9 +155,9 @@ class RemotePath:
         """Yield the files that ``folder/pattern`` names; only the last part may have wildcards."""
         below, _, last = pattern.rpartition("/")
         folder = self / below if below else self
-        for found in folder.iterdir():
-            if fnmatchcase(found.name, last):
-                yield found
+        for path in folder.iterdir():
+            if fnmatchcase(path.name, last):
+                yield path
 
     def open(self) -> Any:
         """Open the file for reading at any place (``pyarrow.NativeFile``).

@@ -17,11 +17,12 @@ import torch
 from torch.utils.data import Dataset
 
 from mmembed.data.batch import Batch, collate
-from mmembed.data.manifest import MEDIA, Samples
+from mmembed.data.manifest import Samples
 from mmembed.errors import ManifestError, MediaError
 from mmembed.errors.plain_text import say
 from mmembed.media.probe import MediaInfo, probe
 from mmembed.preprocess.base import Preprocess
+from mmembed.store.manifest import MEDIA
 
 OnError = Literal["skip", "raise"]
 Found = Mapping[tuple[str, str], MediaInfo | MediaError]

@@ -15,7 +15,7 @@ SEND_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class DecodeFailure:
-    """A file without a vector, and the reason; a row of ``_errors``.
+    """The reason why a file has no vector; a row of ``_errors``.
 
     Attributes:
         stage: list, probe, decode or encode.

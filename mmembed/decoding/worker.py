@@ -14,19 +14,19 @@ from typing import Any
 
 from mmembed.decoding.messages import SEND_BYTES, DecodeFailure, DecodeRequest, Segments
 from mmembed.errors import MediaError, Stage, TruncatedError
+from mmembed.media.file import MediaFile
 from mmembed.media.image import limit_pixels
 from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
-from mmembed.media.probe import MediaInfo, Source, probe
-from mmembed.media.sniff import opened, source_name
+from mmembed.media.probe import MediaInfo, probe
 from mmembed.media.spans import Span
 from mmembed.preprocess.base import Preprocess
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Decodes some files: a piece or a problem for each, in order, until ``send_bytes`` are full.
+    """Decodes some files: segments or a failure for each, in order, until ``send_bytes`` are full.
 
-    The answer may be shorter than the requests, and its last piece may lack spans; ask again for
+    The answer may be shorter than the requests, and its last segments may lack spans; ask again for
     what is missing.
 
     Args:
@@ -62,15 +62,15 @@ class Decoder:
         stage: Stage = "probe"
         modality = request.modality
         try:
-            source = opened(request.location)
-            info = probe(source)
-            modality = modality or info.modality
-            refusal = self._refusal(request.modality, info)
-            if refusal:
-                return DecodeFailure("probe", "MediaError", refusal, modality=modality)
-            self._check_limits(source, info)
-            stage = "decode"
-            return self._load(source, request, modality, info, room)
+            with MediaFile(request.location) as file:
+                info = probe(file)
+                modality = modality or info.modality
+                refusal = self._refusal(request.modality, info)
+                if refusal:
+                    return DecodeFailure("probe", "MediaError", refusal, modality=modality)
+                self._check_limits(file, info)
+                stage = "decode"
+                return self._load(file, request, modality, info, room)
         except MediaError as error:
             by, advice = error.decoder, error.advice
             return DecodeFailure(error.stage, "MediaError", error.message, by, 1, modality, advice)
@@ -92,8 +92,8 @@ class Decoder:
             return f"is {info.modality} by its content, but the manifest says {wanted}"
         return ""
 
-    def _check_limits(self, source: Source, info: MediaInfo) -> None:
-        name, pixels = source_name(source), (info.width or 0) * (info.height or 0)
+    def _check_limits(self, file: MediaFile, info: MediaInfo) -> None:
+        name, pixels = file.name, (info.width or 0) * (info.height or 0)
         if pixels > self.max_pixels:
             size = f"{info.width} × {info.height} pixels, more than {self.max_pixels}"
             message = f"has {size}. Scale it down, or raise the limit of pixels."
@@ -104,7 +104,7 @@ class Decoder:
             raise MediaError(name, "probe", message, advice="max_duration")
 
     def _load(
-        self, source: Source, request: DecodeRequest, modality: str, info: MediaInfo, room: int
+        self, file: MediaFile, request: DecodeRequest, modality: str, info: MediaInfo, room: int
     ) -> Segments | DecodeFailure:
         spans = list(self._spans(request, modality, info))
         if not spans:
@@ -112,27 +112,27 @@ class Decoder:
         if request.first >= len(spans):
             message = "changed while it was being read. Run again."
             return DecodeFailure("decode", "MediaError", message, modality=modality)
-        piece = Segments(spans[request.first][0], len(spans))
-        kind, preprocess = piece.modality, self.preprocess[piece.modality]
+        segments = Segments(spans[request.first][0], len(spans))
+        kind, preprocess = segments.modality, self.preprocess[segments.modality]
         together = preprocess.together(info)
         wanted = [span for other, span in spans[request.first :] if other == kind]
-        for media, span, truncated in self._loaded(kind, source, wanted, together):
+        for media, span, truncated in self._loaded(kind, file, wanted, together):
             if media is not None:
-                piece.spans.append(span)
-                piece.values.append(preprocess(media))
-                room -= piece.values[-1].nbytes
-            piece.taken += 1
+                segments.spans.append(span)
+                segments.values.append(preprocess(media))
+                room -= segments.values[-1].nbytes
+            segments.taken += 1
             if truncated:
-                piece.truncated = True
-                piece.taken = len(wanted)
+                segments.truncated = True
+                segments.taken = len(wanted)
                 break
-            whole = piece.taken % together == 0
-            if whole and piece.values and room < together * piece.values[-1].nbytes:
+            whole = segments.taken % together == 0
+            if whole and segments.values and room < together * segments.values[-1].nbytes:
                 break
-        return piece
+        return segments
 
     def _loaded(
-        self, kind: str, source: Source, spans: list[Span | None], together: int
+        self, kind: str, file: MediaFile, spans: list[Span | None], together: int
     ) -> Iterator[tuple[Any, Span | None, bool]]:
         """Yield what spans hold, as :meth:`_load_span` does it for one.
 
@@ -143,14 +143,14 @@ class Decoder:
             few = spans[start : start + together]
             media: list[Any] = []
             with suppress(MediaError):
-                media = self.preprocess[kind].load_spans(source, few) if len(few) > 1 else []
+                media = self.preprocess[kind].load_spans(file, few) if len(few) > 1 else []
             if media:
                 yield from ((each, span, False) for each, span in zip(media, few, strict=True))
             else:
-                yield from (self._load_span(kind, source, span) for span in few)
+                yield from (self._load_span(kind, file, span) for span in few)
 
     def _load_span(
-        self, kind: str, source: Source, span: Span | None
+        self, kind: str, file: MediaFile, span: Span | None
     ) -> tuple[Any, Span | None, bool]:
         """Return what a span holds, the span as far as the file goes, and if that is not all.
 
@@ -158,7 +158,7 @@ class Decoder:
         """
         preprocess = self.preprocess[kind]
         try:
-            return preprocess.load(source, span), span, False
+            return preprocess.load(file, span), span, False
         except TruncatedError as error:
             if not self.allow_truncated:
                 raise
@@ -169,7 +169,7 @@ class Decoder:
                 if end <= span.start_seconds:
                     raise
                 span = replace(span, end_seconds=end)
-            return preprocess.load(source, span, allow_truncated=True), span, True
+            return preprocess.load(file, span, allow_truncated=True), span, True
 
     def _spans(
         self, request: DecodeRequest, modality: str, info: MediaInfo

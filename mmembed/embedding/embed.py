@@ -14,11 +14,11 @@ from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.listing import Listing, list_source
 from mmembed.embedding.plan.provenance import agreed_provenance, source_text
 from mmembed.embedding.plan.shard import Shard
-from mmembed.embedding.plan.source_file import printable
 from mmembed.embedding.progress import EmbedSummary
 from mmembed.embedding.settings import Limits, Machine, Pass, RowOptions, grouped
 from mmembed.errors import ConfigError, ManifestError, VerdictError
 from mmembed.media.decode_revision import DECODE_REVISION
+from mmembed.media.source_file import printable
 from mmembed.paths import place
 from mmembed.space.space_json import read_card
 from mmembed.store.dataset import EmbeddingDataset

@@ -25,11 +25,11 @@ from mmembed.embedding.engines.batch_sizes import BatchSizes
 from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
 from mmembed.embedding.engines.local import LocalEngine
 from mmembed.embedding.plan.listing import Listing, list_source
-from mmembed.embedding.plan.source_file import File
 from mmembed.embedding.settings import Machine, RowOptions
 from mmembed.errors import ConfigError, ManifestError, MediaError
+from mmembed.media.file import MediaFile
 from mmembed.media.probe import probe
-from mmembed.media.sniff import opened
+from mmembed.media.source_file import File
 from mmembed.paths import place
 from mmembed.preprocess.base import Preprocess
 from mmembed.space.loading import load_space
@@ -171,8 +171,7 @@ def _decoded(sample: list[File], preprocess: dict[str, Preprocess]) -> tuple[Cou
     items: Items = []
     for file in sample:
         try:
-            with _timed(cost, "decode"):
-                source = opened(file.location)
+            with _timed(cost, "decode"), MediaFile(file.location) as source:
                 info = probe(source)
                 kind = file.modality or info.modality
                 if kind not in preprocess:

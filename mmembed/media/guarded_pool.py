@@ -34,7 +34,7 @@ MAX_RESTARTS = 3
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a task has no result: the process took too long, or came to an end.
+    """The reason why a task has no result: the process took too long, or came to an end.
 
     Attributes:
         error: class name of the error.

@@ -43,6 +43,10 @@ class RemoteFile:
             offset += len(parts[-1])
         return b"".join(parts)
 
+    def close(self) -> None:
+        """Close the file; nothing can be read after that."""
+        self._file.close()
+
     def file(self) -> IO[bytes]:
         """Return a file object, at the beginning."""
         return io.BufferedReader(_Reader(self), READ_BYTES)
@@ -78,7 +82,7 @@ class _Reader(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any, /) -> int:
-        found = self._source.read_at(self._place, len(buffer))
-        buffer[: len(found)] = found
-        self._place += len(found)
-        return len(found)
+        part = self._source.read_at(self._place, len(buffer))
+        buffer[: len(part)] = part
+        self._place += len(part)
+        return len(part)

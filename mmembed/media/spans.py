@@ -1,4 +1,4 @@
-"""Where long media is cut, and when frames are taken: pure arithmetic on seconds.
+"""Spans of long media and times of its frames: pure arithmetic on seconds.
 
 Spans are half-open ``[start_seconds, end_seconds)`` and measured from the first sample or frame.
 This module knows nothing of files, rates or decoders.

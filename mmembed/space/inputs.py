@@ -16,7 +16,8 @@ from PIL import Image
 
 from mmembed.errors import ConfigError
 from mmembed.media.audio import Waveform
-from mmembed.media.probe import MediaInfo, Source, probe
+from mmembed.media.file import MediaFile, MediaInfo
+from mmembed.media.probe import probe
 from mmembed.media.video import Clip
 from mmembed.modality import Modality
 from mmembed.preprocess.base import Preprocess
@@ -26,8 +27,22 @@ from mmembed.preprocess.base import Preprocess
 class EncodedFile:
     """A file on disk or in memory, probed and not yet decoded."""
 
-    source: Source
+    file: MediaFile
     info: MediaInfo
+
+    @classmethod
+    def of(cls, source: str | os.PathLike[str] | bytes) -> EncodedFile:
+        """Open and probe a file; it is closed when its values were taken.
+
+        Raises:
+            MediaError: its content is of no known format, or it can't be read.
+        """
+        file = MediaFile(source)
+        try:
+            return cls(file, probe(file))
+        except BaseException:
+            file.close()
+            raise
 
     @property
     def kind(self) -> Modality:
@@ -40,8 +55,9 @@ class EncodedFile:
         Raises:
             MediaError: it can't be decoded.
         """
-        for span in preprocess.spans(self.info):
-            yield preprocess(preprocess.load(self.source, span))
+        with self.file:
+            for span in preprocess.spans(self.info):
+                yield preprocess(preprocess.load(self.file, span))
 
 
 @dataclass(frozen=True)
@@ -87,7 +103,7 @@ def as_media(given: Any) -> EncodedFile | DecodedMedia:
         ConfigError: an object of another type or shape.
     """
     if isinstance(given, (str, os.PathLike, bytes)):
-        return EncodedFile(given, probe(given))
+        return EncodedFile.of(given)
     if isinstance(given, Image.Image):
         return DecodedMedia(np.asarray(given.convert("RGB")), "image")
     if isinstance(given, Waveform):

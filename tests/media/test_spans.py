@@ -109,3 +109,35 @@ def test_uniform_times_are_the_midpoints_of_equal_parts(
 def test_uniform_times_need_a_count() -> None:
     with pytest.raises(ValueError, match="count must be at least 1"):
         uniform_times(Span(0, 0.0, 1.0), 0)
+
+
+@settings(deadline=None)
+@given(durations, lengths, st.floats(0, 10))
+def test_spans_without_overlap_tile_the_media(duration: float, length: float, least: float) -> None:
+    spans = cut(duration, length, length, least)
+    assert math.fsum(s.length_seconds for s in spans) == pytest.approx(duration, abs=1e-6)
+    for before, after in itertools.pairwise(spans):
+        assert after.start_seconds == pytest.approx(before.end_seconds, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(durations, st.floats(1, 100), st.floats(0.1, 1), st.floats(0, 1))
+def test_no_instant_is_in_more_spans_than_the_hop_asks_for(
+    duration: float, length: float, share: float, place: float
+) -> None:
+    hop = length * share
+    spans = cut(duration, length, hop, 0.0)
+    instant = place * duration
+    over = [s for s in spans if s.start_seconds <= instant < s.end_seconds]
+    assert len(over) <= math.ceil(length / hop + 1e-9)
+    assert over or instant == duration
+
+
+@settings(deadline=None)
+@given(durations, lengths, shares, st.floats(0, 10), st.floats(0, 50))
+def test_longer_media_has_the_same_spans_and_more(
+    duration: float, length: float, share: float, least: float, more: float
+) -> None:
+    short, long = (cuts(d, length, share, least) for d in (duration, duration + more))
+    assert len(long) >= len(short)
+    assert long[: len(short) - 1] == short[:-1]  # all but the last, which may be extended

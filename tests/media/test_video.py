@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmembed.errors import MediaError
-from mmembed.media.frames import FrameReader
 from mmembed.media.probe import probe
 from mmembed.media.video import Clip, decode_video
+from mmembed.media.video_frames import FrameReader
 
 FPS = 25
 COUNT = 70

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from mmembed.decoding.messages import DecodeFailure
-from mmembed.embedding.plan.source_file import File
 from mmembed.errors.plain_text import redacted
+from mmembed.media.source_file import File
 from mmembed.media.spans import Span
 from mmembed.store.rows import errors_table, rows_table
 

@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from mmembed.embedding.plan.listing import Listing
 from mmembed.embedding.plan.shard import Shard, checksum
-from mmembed.embedding.plan.source_file import LINK_TO_NOTHING, File, file_key
 from mmembed.errors import StoreError
 from mmembed.errors.plain_text import reason
+from mmembed.media.source_file import LINK_TO_NOTHING, File, file_key
 from mmembed.paths import Place, RemotePath
 
 BLOCK_FILES = 4096

@@ -13,14 +13,11 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from mmembed.embedding.plan.folder_listing import FolderListing, RemoteListing
-from mmembed.embedding.plan.source_file import File, remote_status, status, unseen_file
-from mmembed.errors import ManifestError
-from mmembed.errors.plain_text import reason
-from mmembed.modality import MODALITIES, Modality
+from mmembed.media.folder import is_folder, walk
+from mmembed.media.source_file import File, remote_status, status, unseen_file
 from mmembed.paths import Place, RemotePath
+from mmembed.store.manifest import MEDIA, read_manifest
 
-MEDIA: tuple[Modality, ...] = tuple(m for m in MODALITIES if m != "text")
 RENAMED = {"id": "sample_id"}
 
 
@@ -31,15 +28,17 @@ class Listing(Protocol):
         source: the folder or manifest.
         root: the folder that paths are relative to.
         by_modality: whether the source says what each file is to be embedded as.
-        hidden: number of names skipped in the last walk.
         repeated: number of cells that name a file again.
     """
 
     source: Place
     root: Place
     by_modality: bool
-    hidden: int
     repeated: int
+
+    @property
+    def hidden(self) -> int:
+        """Number of names skipped in the last walk."""
 
     def __iter__(self) -> Iterator[File]:
         """Walk the files; no file is opened.
@@ -54,6 +53,35 @@ class Listing(Protocol):
     @property
     def carried_types(self) -> dict[str, pa.DataType]:
         """Columns that are carried through, with their types."""
+
+
+class FolderListing:
+    """The files of a folder, on disk or at a URL, without the dataset, should it lie inside."""
+
+    by_modality = False
+    repeated = 0
+
+    def __init__(self, source: Place, out: Place) -> None:
+        self.source: Place = source
+        self.root: Place = source
+        self._walk = walk(source, out)
+
+    @property
+    def hidden(self) -> int:
+        """Number of names skipped in the last walk."""
+        return self._walk.hidden
+
+    def __iter__(self) -> Iterator[File]:
+        return iter(self._walk)
+
+    def carried(self, rows: Sequence[int | None]) -> pa.Table:
+        """Return no columns for some rows."""
+        return pa.table({"_": pa.nulls(len(rows))}).select([])
+
+    @property
+    def carried_types(self) -> dict[str, pa.DataType]:
+        """Columns that are carried through: a folder has none."""
+        return {}
 
 
 class ManifestListing:
@@ -91,7 +119,7 @@ class ManifestListing:
                 location = self.root / path
                 try:
                     info = location.info()
-                except Exception as error:  # as in RemoteListing
+                except Exception as error:  # fsspec hands on whatever its packages raise
                     yield unseen_file(path, location, error, modality, row)
                 else:
                     yield remote_status(path, location, info, modality, row)
@@ -118,17 +146,6 @@ def list_source(source: Place, out: Place) -> Listing:
     Raises:
         ManifestError: there is no such source, or the manifest can't be read.
     """
-    try:
-        if source.is_dir():
-            if isinstance(source, RemotePath):
-                return RemoteListing(source, out)
-            return FolderListing(source, out)
-        if not source.exists():
-            raise ManifestError(f"{source}: no such folder or manifest")
-    except ManifestError:
-        raise
-    except Exception as error:  # as in RemoteListing
-        raise ManifestError(f"{source}: can't be looked at: {reason(error)}") from None
-    from mmembed.data.manifest import read_manifest
-
+    if is_folder(source):
+        return FolderListing(source, out)
     return ManifestListing(source, read_manifest(source))

@@ -16,10 +16,10 @@ import soundfile
 from PIL import Image
 
 from mmembed.media.audio import Waveform, decode_audio
+from mmembed.media.file import MediaFile
 from mmembed.media.image import decode_image, limit_pixels
 from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
 from mmembed.media.probe import probe
-from mmembed.media.sniff import Source, opened
 from mmembed.media.spans import Span, uniform_times
 from mmembed.media.video import decode_video
 from mmembed.paths import Place
@@ -37,7 +37,7 @@ URI = "data:image/webp;base64,"
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """What stands for a file in the report.
+    """A picture and a sound that stand for a file in the report.
 
     Attributes:
         picture: data URI of a small picture; empty if the file could not be read.
@@ -78,7 +78,8 @@ def thumbnail(wanted: Wanted) -> Thumbnail:
     limit_pixels(MAX_PIXELS)
     span = None if wanted.span is None else Span(0, *wanted.span)
     try:
-        return maker(opened(wanted.path), span, wanted.sound_seconds)
+        with MediaFile(wanted.path) as file:
+            return maker(file, span, wanted.sound_seconds)
     except Exception:  # decoders may raise anything on hostile data
         return Thumbnail()
 
@@ -90,24 +91,24 @@ def smaller(picture: str) -> str:
     return _picture_uri(image, 40)
 
 
-def _picture(path: Source, span: Span | None, sound_seconds: float) -> Thumbnail:
-    return Thumbnail(_picture_uri(_small(decode_image(path, min_side=SIDE))))
+def _picture(file: MediaFile, span: Span | None, sound_seconds: float) -> Thumbnail:
+    return Thumbnail(_picture_uri(_small(decode_image(file, min_side=SIDE))))
 
 
-def _frames(path: Source, span: Span | None, sound_seconds: float) -> Thumbnail:
-    shown = span or Span(0, 0.0, _length(path))
-    clip = decode_video(path, uniform_times(shown, FRAMES), min_side=SIDE)
+def _frames(file: MediaFile, span: Span | None, sound_seconds: float) -> Thumbnail:
+    shown = span or Span(0, 0.0, _length(file))
+    clip = decode_video(file, uniform_times(shown, FRAMES), min_side=SIDE)
     strip = [np.asarray(_small(frame)) for frame in clip.frames]
     return Thumbnail(_picture_uri(Image.fromarray(np.concatenate(strip, axis=1))))
 
 
-def _waveform(path: Source, span: Span | None, sound_seconds: float) -> Thumbnail:
-    length = _length(path) or LONGEST_SECONDS
+def _waveform(file: MediaFile, span: Span | None, sound_seconds: float) -> Thumbnail:
+    length = _length(file) or LONGEST_SECONDS
     start, end = (0.0, length) if span is None else (span.start_seconds, span.end_seconds)
     shown = Span(0, start, min(end, start + (sound_seconds or LONGEST_SECONDS)))
-    sound = decode_audio(path, shown, channels=1)
+    sound = decode_audio(file, shown, channels=1)
     if sound.sample_rate not in MP3_RATES:
-        sound = decode_audio(path, shown, channels=1, sample_rate=RATE)
+        sound = decode_audio(file, shown, channels=1, sample_rate=RATE)
     samples = np.abs(np.nan_to_num(sound.samples[0]))
     columns = np.linspace(0, len(samples), SIDE + 1).astype(int)
     heights = np.array([samples[a : max(a + 1, b)].max(initial=0.0) for a, b in pairwise(columns)])
@@ -120,14 +121,14 @@ def _waveform(path: Source, span: Span | None, sound_seconds: float) -> Thumbnai
     return Thumbnail(_picture_uri(Image.fromarray(canvas), lossless=True), uri)
 
 
-def _length(path: Source) -> float:
+def _length(file: MediaFile) -> float:
     """Return how long a sound or video lasts, in seconds; 0 if that is not known.
 
     Raises:
         MediaError: it can't be opened.
         ValueError: it is too long, or its frames are too large.
     """
-    info = probe(path)
+    info = probe(file)
     seconds, pixels = info.duration_seconds or 0.0, (info.width or 0) * (info.height or 0)
     if seconds > MAX_SECONDS or pixels > MAX_PIXELS:
         raise ValueError(f"{seconds} seconds of {pixels} pixels are more than can be shown")
@@ -160,7 +161,7 @@ def _sound_uri(sound: Waveform) -> str:
     return f"data:audio/{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-MAKERS: dict[str, Callable[[Source, Span | None, float], Thumbnail]] = {
+MAKERS: dict[str, Callable[[MediaFile, Span | None, float], Thumbnail]] = {
     "image": _picture,
     "audio": _waveform,
     "video": _frames,

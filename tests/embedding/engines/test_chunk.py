@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mmembed.decoding.messages import DecodeFailure
 from mmembed.embedding.engines.chunk import Chunk, FileRows
-from mmembed.embedding.plan.folder_listing import FolderListing
-from mmembed.embedding.plan.source_file import File
+from mmembed.embedding.plan.listing import FolderListing
+from mmembed.media.source_file import File
 from mmembed.media.spans import Span
 from mmembed.store.provenance import Provenance
 from mmembed.store.rows import row_id

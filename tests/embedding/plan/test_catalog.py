@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from mmembed.embedding.embed import embed
 from mmembed.embedding.plan.catalog import BLOCK_FILES, Catalog
-from mmembed.embedding.plan.folder_listing import FolderListing, RemoteListing
-from mmembed.embedding.plan.listing import list_source
-from mmembed.embedding.plan.source_file import File, printable
+from mmembed.embedding.plan.listing import FolderListing, list_source
 from mmembed.errors import StoreError
+from mmembed.media.source_file import File, printable
 from mmembed.paths import RemotePath, place
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_picture
@@ -61,16 +60,16 @@ def test_files_that_vanish_change_or_appear_during_the_run_are_accounted_for(
 def test_a_source_is_walked_and_each_file_looked_at_once(
     media: Path, tiny_space_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mmembed.embedding.plan import folder_listing
+    from mmembed.media import folder
 
     looked: list[str] = []
-    look = folder_listing.status
+    look = folder.status
 
     def counted(path: str, location: str) -> File:
         looked.append(path)
         return look(path, location)
 
-    monkeypatch.setattr(folder_listing, "status", counted)
+    monkeypatch.setattr(folder, "status", counted)
     embed(media, tmp_path / "out", space=tiny_space_folder, workers=0)
     assert len(looked) == len(set(looked)) == 20
 
@@ -95,7 +94,7 @@ def test_what_was_walked_comes_back_as_it_was(rows: list, root: str, repeated: i
         files.append(File(printable(path), at, None, size, mtime, None, problem, None, unseen))
     listing = FolderListing(Path("x"), Path("y"))
     listing.root = where
-    listing._entries = lambda _: iter(files * repeated)  # type: ignore[method-assign]
+    listing._walk._entries = lambda _: iter(files * repeated)  # type: ignore[method-assign]
     catalog = Catalog(listing)
     for _ in range(2):
         back = list(catalog)
@@ -113,7 +112,7 @@ def test_more_files_than_a_block_come_back_in_order_from_the_disk(
     monkeypatch.setattr(catalog, "MEMORY_BYTES", 1000)
     files = [File(f"{i:06}", f"x/{i:06}", size=i, mtime_ns=-i) for i in range(2 * BLOCK_FILES + 3)]
     listing = FolderListing(Path("x"), Path("y"))
-    listing._entries = lambda _: iter(files)  # type: ignore[method-assign]
+    listing._walk._entries = lambda _: iter(files)  # type: ignore[method-assign]
     assert list(Catalog(listing)) == files
 
 
@@ -180,7 +179,7 @@ def test_a_folder_at_a_url_that_can_not_be_listed_is_unseen(
         files.pipe(f"/flaky/{name}", b"x")
     monkeypatch.setattr(Flaky, "error", kind("the server is away\nand more"))
     root = place("memory://flaky")
-    listing = RemoteListing(Flaky(root.root, root.path), media)
+    listing = FolderListing(Flaky(root.root, root.path), media)
     catalog = Catalog(listing)
     assert [file.path for file in catalog] == ["a.png", "away", "c.png"]
     assert [file.problem for file in catalog][1] == "can't be listed: the server is away and more"

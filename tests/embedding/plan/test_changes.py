@@ -192,8 +192,8 @@ def test_errors_are_tried_again_only_when_asked(
 
     load = ImagePreprocess.load
 
-    def stumble(self: ImagePreprocess, source: str, *rest: object, **more: object) -> np.ndarray:
-        if source.endswith(("03.png", "07.png")):
+    def stumble(self: ImagePreprocess, source: object, *rest: object, **more: object) -> np.ndarray:
+        if str(source).endswith(("03.png", "07.png")):
             raise OSError("the network share is away")
         return load(self, source, *rest, **more)
 

@@ -1,4 +1,4 @@
-"""The files of a folder, on disk or at a URL, in one walk.
+"""The files of a folder, on disk or at a URL, in one walk; none is opened.
 
 A folder that can't be listed comes as one file with a problem, marked as unseen: what lies below
 it may be there all the same.
@@ -7,15 +7,16 @@ it may be there all the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import pyarrow as pa
-
-from mmembed.embedding.plan.source_file import (
+from mmembed.errors import ManifestError
+from mmembed.errors.plain_text import reason
+from mmembed.media.source_file import (
+    LINK_ABOVE,
     NOT_THERE,
     File,
     printable,
@@ -23,11 +24,33 @@ from mmembed.embedding.plan.source_file import (
     status,
     unseen_file,
 )
-from mmembed.errors import ManifestError
-from mmembed.errors.plain_text import reason
 from mmembed.paths import Place, RemotePath
 
 Location = TypeVar("Location", str, RemotePath)
+
+
+def is_folder(source: Place) -> bool:
+    """Return whether a source is a folder; a manifest, if it is none.
+
+    Raises:
+        ManifestError: there is no such source, or it can't be looked at.
+    """
+    try:
+        if source.is_dir():
+            return True
+        there = source.exists()
+    except Exception as error:  # fsspec hands on whatever its packages raise
+        raise ManifestError(f"{source}: can't be looked at: {reason(error)}") from None
+    if not there:
+        raise ManifestError(f"{source}: no such folder or manifest")
+    return False
+
+
+def walk(source: Place, skipped: Place | None = None) -> FolderWalk | RemoteWalk:
+    """Return a walk through a folder, on disk or at a URL."""
+    if isinstance(source, RemotePath):
+        return RemoteWalk(source, skipped)
+    return FolderWalk(source, skipped)
 
 
 @dataclass(frozen=True)
@@ -47,16 +70,12 @@ class Folder(Generic[Location]):
     above: Folder[Location] | None = None
 
 
-class _FolderOfMedia(Generic[Location]):
-    """A folder as a source, wherever it lies: no manifest says anything."""
-
-    by_modality = False
-    repeated = 0
-    hidden = 0
+class _Walk(Generic[Location]):
+    """A walk through a folder, wherever it lies."""
 
     def __init__(self, root: Place, top: Folder[Location]) -> None:
-        self.source: Place = root
-        self.root: Place = root
+        self.hidden = 0
+        self._root: Place = root
         self._top: Folder[Location] = top
 
     def __iter__(self) -> Iterator[File]:
@@ -78,32 +97,29 @@ class _FolderOfMedia(Generic[Location]):
     def _unlisted(self, folder: Folder[Location], error: Exception) -> File:
         problem = f"can't be listed: {reason(error)}"
         if folder.above is None:
-            raise ManifestError(f"{self.root}: {problem}") from None
+            raise ManifestError(f"{self._root}: {problem}") from None
         return File(printable(folder.path), folder.location, problem=problem, unseen=True)
 
-    def carried(self, rows: Sequence[int | None]) -> pa.Table:
-        """Return no columns for some rows."""
-        return pa.table({"_": pa.nulls(len(rows))}).select([])
 
-    @property
-    def carried_types(self) -> dict[str, pa.DataType]:
-        """Columns that are carried through: a folder has none."""
-        return {}
-
-
-class FolderListing(_FolderOfMedia[str]):
+class FolderWalk(_Walk[str]):
     """All files below a folder, sorted by name in each folder; what they are shows on opening.
 
-    Names that start with a dot are skipped, and so is the dataset itself, should it lie inside.
+    Names that start with a dot are skipped.
+
+    Args:
+        root: the folder; paths are relative to it.
+        skipped: a folder that is left out, should it lie inside.
 
     Attributes:
-        root: what paths are relative to.
         hidden: number of names skipped in the last walk.
+
+    Raises:
+        ManifestError: (in a walk) the folder itself can't be listed.
     """
 
-    def __init__(self, root: Path, out: Place) -> None:
+    def __init__(self, root: Path, skipped: Place | None = None) -> None:
         super().__init__(root, Folder("", str(root), os.path.realpath(root)))
-        self._out = os.path.realpath(out) if isinstance(out, Path) else None
+        self._skipped = os.path.realpath(skipped) if isinstance(skipped, Path) else None
 
     def _entries(self, folder: Folder[str]) -> Iterator[File | Folder[str]]:
         try:
@@ -126,7 +142,7 @@ class FolderListing(_FolderOfMedia[str]):
                 file = status(printable(path), entry.path)
                 # its folder named it just now: that it is gone for good is for the next run to see
                 yield file._replace(unseen=True) if file.problem == NOT_THERE else file
-            elif inside.real != self._out:
+            elif inside.real != self._skipped:
                 yield self._unlooped(inside) if entry.is_symlink() else inside
 
     def _inside(self, entry: os.DirEntry[str], path: str, folder: Folder[str]) -> Folder[str]:
@@ -139,18 +155,17 @@ class FolderListing(_FolderOfMedia[str]):
         above = folder.above
         while above is not None:
             if above.real == folder.real:
-                problem = "is a link to a folder above it"
-                return File(printable(folder.path), folder.location, problem=problem)
+                return File(printable(folder.path), folder.location, problem=LINK_ABOVE)
             above = above.above
         return folder
 
 
-class RemoteListing(_FolderOfMedia[RemotePath]):
-    """All files below a URL, as :class:`FolderListing`; one folder is listed at a time."""
+class RemoteWalk(_Walk[RemotePath]):
+    """All files below a URL, as :class:`FolderWalk`; one folder is listed at a time."""
 
-    def __init__(self, root: RemotePath, out: Place) -> None:
+    def __init__(self, root: RemotePath, skipped: Place | None = None) -> None:
         super().__init__(root, Folder("", root))
-        self._out = out
+        self._skipped = skipped
 
     def _entries(self, folder: Folder[RemotePath]) -> Iterator[File | Folder[RemotePath]]:
         try:
@@ -166,5 +181,5 @@ class RemoteListing(_FolderOfMedia[RemotePath]):
                 self.hidden += 1
             elif entry.type.name != "Directory":
                 yield remote_status(printable(path), location, entry)
-            elif location != self._out:
+            elif location != self._skipped:
                 yield Folder(path, location, "", folder)

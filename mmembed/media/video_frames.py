@@ -1,4 +1,4 @@
-"""Walks the frames of one video stream forwards, decoding no group of pictures in vain.
+"""Frames of one video stream, walked forwards; no group of pictures is decoded in vain.
 
 Targets come in rising order. Compressed packets are read ahead to the first key frame behind
 the target, and all before the last key frame at or before it are dropped undecoded; a target far
@@ -61,7 +61,7 @@ class FrameReader:
 
     @property
     def end_seconds(self) -> float:
-        """When the last frame ends; by the frame rate where its duration is not stored."""
+        """End of the last frame, in seconds; by the frame rate where its duration is not stored."""
         last = self._current or self._next
         if last is None:
             return 0.0

@@ -1,4 +1,4 @@
-"""Decodes a range of samples of any sound that FFmpeg knows, placed by its time stamps.
+"""Sound by FFmpeg: a range of samples of any track that it knows, placed by its time stamps.
 
 It knows nothing of rates other than the file's own, nor of what is done with the samples.
 """
@@ -22,8 +22,8 @@ from mmembed.media.container import (
     open_container,
     video_stream,
 )
-from mmembed.media.pcm import clearly_short
-from mmembed.media.sniff import Source, source_name
+from mmembed.media.file import MediaFile
+from mmembed.media.pcm_header import clearly_short
 
 SEEK_FROM_SECONDS = 2.0  # nearer spans are reached by decoding on
 PREROLL_SECONDS = 0.5  # decoders with memory (MP3, AAC, Opus) settle well within this
@@ -50,7 +50,7 @@ class Track:
     declared_seconds: float | None = None
 
 
-def decode_track(source: Source, wanted: Range) -> Track:
+def decode_track(file: MediaFile, wanted: Range) -> Track:
     """Decode the wanted samples of the first sound track, seeking where that is exact.
 
     Time 0 is the first sample, in a video its first frame; sound that is missing there, or in a
@@ -59,14 +59,14 @@ def decode_track(source: Source, wanted: Range) -> Track:
     Raises:
         MediaError: (stage ``decode``) no sound track, or one that can't be decoded.
     """
-    track = _decode(source, wanted, SEEK_FROM_SECONDS)
-    return track or cast(Track, _decode(source, wanted, math.inf))
+    track = _decode(file, wanted, SEEK_FROM_SECONDS)
+    return track or cast(Track, _decode(file, wanted, math.inf))
 
 
-def _decode(source: Source, wanted: Range, seek_from_seconds: float) -> Track | None:
+def _decode(file: MediaFile, wanted: Range, seek_from_seconds: float) -> Track | None:
     """Decode the wanted samples, None if seeking does not lead to a place known exactly."""
-    name = source_name(source)
-    with open_container(source, "decode") as container:
+    name = file.name
+    with open_container(file, "decode") as container:
         stream = audio_stream(container)
         if stream is None:
             message = "has no sound track. Leave it out, or take its pictures alone."
@@ -92,7 +92,7 @@ def _decode(source: Source, wanted: Range, seek_from_seconds: float) -> Track | 
             message = "changes its rate or channels midway. Re-encode it."
             raise MediaError(name, "decode", message, frames.decoder)
         begin = clock.origin_seconds + clock.begin / clock.rate
-        declared = declared_seconds(container, stream, source, begin) if frames.finished else None
+        declared = declared_seconds(container, stream, file, begin) if frames.finished else None
         short = clearly_short((reached - clock.begin) / clock.rate, declared)
         if frames.corrupt * 10 > frames.good + 10 and not short:  # one broken end is no matter
             message = f"is corrupt, {frames.corrupt} packets can't be decoded. Re-encode it."
@@ -169,7 +169,7 @@ def _scaled(frame: Any) -> np.ndarray:
 
 
 class _Clock:
-    """Where frames lie on the sample count of a file, whose time 0 is ``origin_seconds``."""
+    """The place of frames on the sample count of a file, whose time 0 is ``origin_seconds``."""
 
     def __init__(self, opening: list[Any], origin_seconds: float) -> None:
         head, last = opening[0], opening[-1]

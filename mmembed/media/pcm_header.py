@@ -1,19 +1,20 @@
-"""How long a WAV or AIFF file says it is, whatever of it is there."""
+"""Headers of uncompressed sound (WAV, AIFF): the length they declare, whatever of it is there."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from mmembed.media.sniff import Source, read_at
+from mmembed.media.file import MediaFile
 
+MOST_SAMPLES = 1 << 40  # a header that says more does not know
 STREAMED_BYTES = 0x7FFFF000  # WAV lengths from here on mean "written before the end was known"
 
 
-def declared_pcm_seconds(source: Source, kind: str, sample_rate: int) -> float | None:
+def declared_pcm_seconds(file: MediaFile, kind: str, sample_rate: int) -> float | None:
     """Return the length that the headers of uncompressed sound declare.
 
     Args:
-        source: the file.
+        file: the sound.
         kind: ``wav`` or ``aiff``; others declare nothing here.
         sample_rate: in Hz.
 
@@ -24,7 +25,7 @@ def declared_pcm_seconds(source: Source, kind: str, sample_rate: int) -> float |
         return None
     order: Literal["little", "big"] = "little" if kind == "wav" else "big"
     offset, bytes_a_second = 12, 0
-    while len(head := read_at(source, offset, 24, stage="decode")) >= 8:
+    while len(head := file.read_at(offset, 24, stage="decode")) >= 8:
         size = int.from_bytes(head[4:8], order)
         if head[:4] == b"COMM":
             return int.from_bytes(head[10:14], "big") / sample_rate or None

@@ -1,4 +1,4 @@
-"""A file of a source: its path in the table, its size and time, or why it can't be read.
+"""A file of a source: its path in tables, its size and time, or why it can't be read.
 
 No file is opened. What can't be looked at comes with a problem, marked as unseen: it may be there
 all the same.
@@ -18,11 +18,13 @@ from mmembed.paths import RemotePath
 KEY_BITS = (1 << 64) - 1
 NOT_THERE = "no such file"
 LINK_TO_NOTHING = "is a link to nothing"
+LINK_ABOVE = "is a link to a folder above it"
+IRREGULAR = "is not a regular file"
 LIKE_ESCAPES = re.compile(r"\\(?=x(?:[89a-f][0-9a-f]|5c))")  # what printable() might have written
 
 
 class File(NamedTuple):
-    """One file to embed; each ends up as rows or as one error.
+    """One file of a source; embedded, it ends up as rows or as one error.
 
     Attributes:
         path: POSIX path relative to the source's root, as it stands in the table.
@@ -49,7 +51,7 @@ class File(NamedTuple):
 
     @property
     def state(self) -> int | str | None:
-        """What tells whether the file changed: its checksum, else the time of its last change."""
+        """A mark of the file's content: its checksum, else the time of its last change."""
         return self.mtime_ns if self.checksum is None else self.checksum
 
     @property
@@ -62,7 +64,7 @@ class File(NamedTuple):
 
     @property
     def digest(self) -> bytes:
-        """What :attr:`key` stands for, as a hash that is the same everywhere, 16 bytes."""
+        """A hash of what :attr:`key` stands for, the same everywhere, 16 bytes."""
         text = "\0".join((self.path, self.modality or "", str(self.size), str(self.state)))
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
@@ -90,7 +92,7 @@ def status(path: str, location: str, modality: str | None = None, row: int | Non
         return unseen_file(path, location, error, modality, row)
     except ValueError as error:  # a null byte in it
         return File(path, location, modality, row=row, problem=f"can't be a path: {error}")
-    problem = "" if stat.S_ISREG(info.st_mode) else "is not a regular file"
+    problem = "" if stat.S_ISREG(info.st_mode) else IRREGULAR
     return File(path, location, modality, info.st_size, info.st_mtime_ns, row, problem)
 
 
@@ -103,7 +105,7 @@ def remote_status(
 ) -> File:
     """Return a file at a URL of which ``info`` (a ``pyarrow.fs.FileInfo``) is known."""
     if info.type.name != "File":
-        problem = NOT_THERE if info.type.name == "NotFound" else "is not a regular file"
+        problem = NOT_THERE if info.type.name == "NotFound" else IRREGULAR
         return File(path, location, modality, row=row, problem=problem)
     return File(path, location, modality, info.size, info.mtime_ns, row)
 

@@ -1,22 +1,17 @@
-"""What a file is by its first bytes, whatever its name says; no decoder is loaded.
+"""Formats: the first bytes that tell each, whatever a file is called, and what reads it.
 
-This module knows nothing of what lies inside a container (an MP4 may hold sound alone):
-:mod:`mmembed.media.probe` opens the file and tells.
+No decoder is loaded. What lies inside a container (an MP4 may hold sound alone) is for
+:mod:`mmembed.media.probe` to tell.
 """
 
 from __future__ import annotations
 
-import io
-import os
-from typing import IO
+from collections.abc import Callable
 
-from mmembed.errors import MediaError, Stage
-from mmembed.media.remote_file import RemoteFile
 from mmembed.modality import Modality
-from mmembed.paths import Place, RemotePath
 
-Source = str | os.PathLike[str] | bytes | RemoteFile
-"""A path, the encoded file in memory, or a file at a URL."""
+ReadAt = Callable[[int, int], bytes]
+"""From an offset and a count to bytes of a file, all that follow if the count is negative."""
 
 HEAD_BYTES = 4096
 
@@ -44,7 +39,28 @@ MAGIC: tuple[tuple[int, bytes, Modality, str], ...] = (
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "video", "asf"),
     (0, b"\x00\x00\x01\xba", "video", "mpeg"),
 )
-CONTAINERS = {b"RIFF", b"RF64", b"BW64", b"FORM"}  # magic at 8 counts only inside one of these
+DEMUXERS = {  # FFmpeg's name of each container
+    "wav": "wav",
+    "avi": "avi",
+    "flac": "flac",
+    "aiff": "aiff",
+    "ogg": "ogg",
+    "opus": "ogg",
+    "ogv": "ogg",
+    "flv": "flv",
+    "asf": "asf",
+    "mpeg": "mpeg",
+    "mpegts": "mpegts",
+    "mp4": "mov",
+    "m4a": "mov",
+    "mov": "mov",
+    "webm": "matroska",
+    "mkv": "matroska",
+    "mp3": "mp3",
+    "aac": "aac",
+}
+BY_SOUNDFILE = frozenset({"wav", "flac", "ogg", "aiff"})  # libsndfile reads these, and faster
+CHUNKED = {b"RIFF", b"RF64", b"BW64", b"FORM"}  # magic at 8 counts only inside one of these
 BRANDS = {b"M4A ": "m4a", b"M4B ": "m4a", b"qt  ": "mov", b"avif": "avif", b"avis": "avif"}
 OLD_QUICKTIME = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
@@ -58,87 +74,37 @@ MP3_KBPS = {  # by version is 1, layer; ISO 11172-3 and 13818-3
 }
 
 
-def opened(location: str | Place) -> Source:
-    """Return what decoders read: a path as it is, a URL so that it is asked as seldom as can be.
-
-    Raises:
-        OSError: there is no such file at the URL, or it can't be read.
-    """
-    return RemoteFile(location) if isinstance(location, RemotePath) else location
-
-
-def source_name(source: Source) -> str:
-    """Return how an error names a source: its path or URL, or ``"<bytes>"``."""
-    if isinstance(source, RemoteFile):
-        return source.name
-    return "<bytes>" if isinstance(source, bytes) else os.fspath(source)
-
-
-class _Memory(io.BytesIO):
-    """Bytes as a file; a seek before the beginning, which broken headers cause, goes there."""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        return super().seek(max(0, offset) if whence == os.SEEK_SET else offset, whence)
-
-
-def path_or_file(source: Source) -> str | IO[bytes]:
-    """Return what a decoder can open: the path, or a file object."""
-    if isinstance(source, RemoteFile):
-        return source.file()
-    return _Memory(source) if isinstance(source, bytes) else os.fspath(source)
-
-
-def read_at(source: Source, offset: int, count: int, *, stage: Stage = "probe") -> bytes:
-    """Return up to ``count`` bytes of a source from ``offset`` on.
-
-    Raises:
-        MediaError: no such file, a folder, or not readable.
-    """
-    if isinstance(source, bytes):
-        return source[offset : offset + count]
-    try:
-        if isinstance(source, RemoteFile):
-            return source.read_at(offset, count)
-        with open(source, "rb", buffering=0) as file:
-            file.seek(offset)
-            return file.read(count)
-    except FileNotFoundError:
-        raise MediaError(source_name(source), stage, "no such file. Check the path.") from None
-    except IsADirectoryError:
-        message = "is a folder, not a file. Name a file in it."
-        raise MediaError(source_name(source), stage, message) from None
-    except (OSError, ValueError) as error:
-        raise MediaError(source_name(source), stage, f"can't be read: {error}") from None
-
-
-def sniff(source: Source) -> tuple[Modality, str] | None:
+def sniff(read_at: ReadAt, named_text: bool) -> tuple[Modality, str] | None:
     """Return the likely modality and the format (``("image", "jpeg")``), None if unknown.
 
-    Only magic bytes are read (and, for text, the whole of a file that ends in ``.txt``). A
-    container that may hold either (MP4, WebM, MKV, AVI …) is taken for a video here.
-
-    Raises:
-        MediaError: no such file, a folder, or not readable.
+    Args:
+        read_at: reads the file.
+        named_text: whether it is called a text, which has no magic bytes; all of it is read then.
     """
-    head = read_at(source, 0, HEAD_BYTES)
+    head = read_at(0, HEAD_BYTES)
     skipped = 0
     while head[:3] == b"ID3" and len(head) >= 10:  # a tag may stand before MP3, AAC or FLAC
-        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-        skipped += 10 + size + (10 if head[5] & 0x10 else 0)
-        head = read_at(source, skipped, HEAD_BYTES)
-    found = _by_magic(head) or _by_structure(head)
-    if found is None and skipped:
+        skipped += id3_bytes(head)
+        head = read_at(skipped, HEAD_BYTES)
+    known = _by_magic(head) or _by_structure(head)
+    if known is None and skipped:
         return "audio", "mp3"
-    if found is None and head and _is_text(source):
+    if known is None and head and named_text and _is_text(read_at(0, -1)):
         return "text", "txt"
-    return found
+    return known
+
+
+def id3_bytes(head: bytes) -> int:
+    """Return how long an ID3v2 tag is that a file begins with, its header and footer included."""
+    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
 def _by_magic(head: bytes) -> tuple[Modality, str] | None:
     for offset, magic, modality, name in MAGIC:
         if head[offset : offset + len(magic)] != magic:
             continue
-        if (offset == 8 and head[:4] not in CONTAINERS) or (offset == 28 and head[:4] != b"OggS"):
+        if (offset == 8 and head[:4] not in CHUNKED) or (offset == 28 and head[:4] != b"OggS"):
             continue
         return modality, name
     return None
@@ -182,10 +148,8 @@ def _mpeg_audio_frame_bytes(head: bytes) -> int:
     return samples * bits // hertz + padding
 
 
-def _is_text(source: Source) -> bool:
-    if isinstance(source, bytes) or not source_name(source).lower().endswith(".txt"):
-        return False
+def _is_text(content: bytes) -> bool:
     try:
-        return b"\0" not in read_at(source, 0, -1).decode("utf-8").encode()
+        return "\0" not in content.decode("utf-8")
     except UnicodeDecodeError:
         return False

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import yaml
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile, Namespace, get_loader
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -23,11 +23,13 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 import mmembed.data.augment
 import mmembed.encoders  # noqa: F401
 from mmembed.cli.arguments import explain, option_names, underscored
+from mmembed.cli.old_config_names import renamed_config, renamed_words
 from mmembed.errors import ConfigError, MmembedError
 from mmembed.errors.plain_text import plain_lines, say
 from mmembed.training.callbacks import EpochLines, SaveSpace
 from mmembed.training.datamodule import MediaDataModule
 from mmembed.training.module import ContrastiveModule
+from mmembed.training.optim import ADAMW
 
 QUIET = (
     r".*LightningCLI's args parameter is intended.*",
@@ -47,7 +49,14 @@ QUIET = (
 
 
 class Parser(LightningArgumentParser):
-    """A parser that raises one clear line instead of printing a page and exiting."""
+    """A parser that takes old names, and raises one clear line instead of printing a page."""
+
+    def parse_string(self, content: str, *arguments: Any, **options: Any) -> Namespace:
+        """Parse the text of a config, whose names may be those of the version before."""
+        config = get_loader("yaml")(content)
+        renamed, lines = renamed_config(config) if isinstance(config, dict) else ({}, [])
+        text = yaml.safe_dump(renamed, sort_keys=False) if lines else content
+        return super().parse_string(text, *arguments, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Raise the message as a :class:`ConfigError`."""
@@ -68,9 +77,15 @@ class TrainingCLI(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Save the space after ``fit``, and give the data module the preprocess of each encoder."""
+        """Add the saving of the space, the usual optimizer and schedule, and the preprocesses."""
         parser.add_lightning_class_args(SaveSpace, "save_space")
-        parser.set_defaults({"save_space.folder": "runs/space"})
+        parser.set_defaults(
+            {
+                "save_space.folder": "runs/space",
+                "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": ADAMW},
+                "model.schedule": {"class_path": "mmembed.training.optim.WarmupCosine"},
+            }
+        )
         parser.link_arguments(
             "model",
             "data.preprocess",
@@ -113,7 +128,7 @@ def run(words: list[str]) -> int:
         ConfigError: an option or config key that can't be used.
         KeyboardInterrupt: stopped by the user; Lightning has cleaned up.
     """
-    _check_configs(words)
+    configs = _read_configs(words)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     shape, warnings.formatwarning = warnings.formatwarning, _one_line
@@ -124,7 +139,8 @@ def run(words: list[str]) -> int:
             TrainingCLI(
                 ContrastiveModule,
                 MediaDataModule,
-                args=[underscored(word) for word in words],
+                args=_todays_words([underscored(word) for word in words], configs),
+                auto_configure_optimizers=False,
                 seed_everything_default=0,
                 save_config_kwargs={"overwrite": True},
                 trainer_defaults={
@@ -136,10 +152,14 @@ def run(words: list[str]) -> int:
             )
     except ConfigError as error:
         raise ConfigError(f"{_place(words, str(error))}{error}") from None
+    except ValueError as error:  # of a class that a config chose, said while it was made
+        if isinstance(error.__cause__, MmembedError):
+            raise error.__cause__ from None
+        raise
     except FileNotFoundError as error:
         if "Checkpoint" not in str(error):
             raise
-        raise ConfigError(f"--ckpt_path {str(error).split(': ')[-1]}: no such file") from None
+        raise ConfigError(f"--ckpt-path {str(error).split(': ')[-1]}: no such file") from None
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise
@@ -161,8 +181,8 @@ def has_bf16() -> bool:
 
 
 def _newest_checkpoint(root: str) -> Path:
-    found = Path(root).glob("log/version_*/checkpoints/*.ckpt")
-    newest = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    checkpoints = Path(root).glob("log/version_*/checkpoints/*.ckpt")
+    newest = max(checkpoints, key=lambda path: path.stat().st_mtime_ns, default=None)
     if newest is None:
         raise ConfigError(
             f"--ckpt_path last: no checkpoint below {root}/log. Run fit first, or name a file."
@@ -174,6 +194,16 @@ def _one_line(message: Warning | str, category: type[Warning], *_: Any, **__: An
     return f"mmembed: warning: {plain_lines(message)}\n"
 
 
+def _todays_words(words: list[str], configs: list[dict[str, Any]]) -> list[str]:
+    """Return words with today's names, and say each old name, those in the configs too."""
+    renamed, lines = renamed_words(words)
+    for config in configs:
+        lines += renamed_config(config)[1]
+    for line in dict.fromkeys(lines):
+        say(f"mmembed: {line}", sys.stderr)
+    return renamed
+
+
 def _configs(words: list[str]) -> list[Path]:
     pairs = zip(words, [*words[1:], ""], strict=True)
     split = [(*flag.partition("=")[::2], value) for flag, value in pairs]
@@ -182,8 +212,8 @@ def _configs(words: list[str]) -> list[Path]:
 
 def _place(words: list[str], message: str) -> str:
     """Return ``file:line: `` of the key that a message is about, if a config file has it."""
-    found = re.search(r"(?:config key|no class) ([\w.]+)", message)
-    key = found.group(1) if found else message.partition(": ")[0]
+    named = re.search(r"(?:config key|no class) ([\w.]+)", message)
+    key = named.group(1) if named else message.partition(": ")[0]
     if any(word.startswith(f"--{key}") for word in words):
         return ""
     last = re.escape(key.rpartition(".")[2])
@@ -194,15 +224,18 @@ def _place(words: list[str], message: str) -> str:
     return ""
 
 
-def _check_configs(words: list[str]) -> None:
+def _read_configs(words: list[str]) -> list[dict[str, Any]]:
     """Refuse a config file that is missing or no YAML, before anything heavy starts."""
+    configs = []
     for path in _configs(words):
         if not path.is_file():
             raise ConfigError(f"--config {path}: no such file")
         try:
-            found = yaml.safe_load(path.read_text("utf-8"))
+            config = yaml.safe_load(path.read_text("utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             first = " ".join(str(error).split())[:200]
             raise ConfigError(f"--config {path}: not YAML: {first}") from None
-        if not isinstance(found, dict):
+        if not isinstance(config, dict):
             raise ConfigError(f"--config {path}: holds no keys such as model and data")
+        configs.append(config)
+    return configs

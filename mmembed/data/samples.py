@@ -1,4 +1,4 @@
-"""Samples to training batches: decoding, a cache of values, and what to do with corrupt files.
+"""Samples of a manifest as training batches: probing, decoding and a cache of values.
 
 It receives preprocesses as callables and knows nothing of encoders or of training loops.
 """
@@ -25,19 +25,19 @@ from mmembed.preprocess.base import Preprocess
 from mmembed.store.manifest import MEDIA
 
 OnError = Literal["skip", "raise"]
-Found = Mapping[tuple[str, str], MediaInfo | MediaError]
-SHOWN = 5
-MANY = 10_000
+Probed = Mapping[tuple[str, str], MediaInfo | MediaError]
+NAMED_FILES = 5  # of those that can't be read
+ANNOUNCED_FILES = 10_000  # probing more takes so long that it is announced
 
 
-def probe_files(samples: Samples, preprocess: Mapping[str, Preprocess]) -> Found:
-    """Return, by modality and path, what each file is, or why it can't be used.
+def probe_files(samples: Samples, preprocess: Mapping[str, Preprocess]) -> Probed:
+    """Return, by modality and path, the kind of each file, or why it can't be used.
 
     Only headers are read, in threads.
     """
     cells = [(m, p) for m in MEDIA if m in preprocess for p in samples.paths(m) if p is not None]
     cells = list(dict.fromkeys(cells))
-    if len(cells) > MANY:
+    if len(cells) > ANNOUNCED_FILES:
         say(f"probing {len(cells):,} files", sys.stderr)
 
     def ask(cell: tuple[str, str]) -> MediaInfo | MediaError:
@@ -55,19 +55,19 @@ def probe_files(samples: Samples, preprocess: Mapping[str, Preprocess]) -> Found
         return dict(zip(cells, pool.map(ask, cells), strict=True))
 
 
-def report_bad_files(found: Found, source: str, on_error: OnError) -> None:
+def report_bad_files(probed: Probed, source: str, on_error: OnError) -> None:
     """Warn once of all files that can't be read, naming the first few; or refuse.
 
     Raises:
         ManifestError: none of the files can be read, or ``on_error`` is ``raise``.
     """
-    bad = [error for error in found.values() if isinstance(error, MediaError)]
+    bad = [error for error in probed.values() if isinstance(error, MediaError)]
     if not bad:
         return
-    listed = "\n".join(f"  {error}" for error in bad[:SHOWN])
-    more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-    text = f"{source}: {len(bad)} of {len(found)} files can't be read"
-    if len(bad) == len(found) or on_error == "raise":
+    listed = "\n".join(f"  {error}" for error in bad[:NAMED_FILES])
+    more = f"\n  and {len(bad) - NAMED_FILES} more" if len(bad) > NAMED_FILES else ""
+    text = f"{source}: {len(bad)} of {len(probed)} files can't be read"
+    if len(bad) == len(probed) or on_error == "raise":
         raise ManifestError(f"{text}, the first: {bad[0]}")
     warnings.warn(f"{text}; their samples go without them:\n{listed}{more}", stacklevel=3)
 
@@ -78,7 +78,7 @@ class MediaDataset(Dataset[Batch]):
     Args:
         samples: a row a sample.
         preprocess: by modality; cells of other modalities are left out.
-        found: what :func:`probe_files` said; files that can't be read are left out.
+        probed: the result of :func:`probe_files`; files that can't be read are left out.
         codes: by column (``label``, ``group``), the code of each value.
         cache_mb: keep the values of files of one segment in memory, up to this much.
 
@@ -91,7 +91,7 @@ class MediaDataset(Dataset[Batch]):
         self,
         samples: Samples,
         preprocess: Mapping[str, Preprocess],
-        found: Found,
+        probed: Probed,
         codes: Mapping[str, Mapping[str, int]],
         cache_mb: float = 0,
     ) -> None:
@@ -102,7 +102,7 @@ class MediaDataset(Dataset[Batch]):
         for modality in (m for m in MEDIA if m in preprocess):
             cells: list[tuple[str, MediaInfo] | None] = []
             for path in samples.paths(modality):
-                info = found.get((modality, path)) if path is not None else None
+                info = probed.get((modality, path)) if path is not None else None
                 cells.append((path, info) if path and isinstance(info, MediaInfo) else None)
             self.files[modality] = cells
         self.codes = {

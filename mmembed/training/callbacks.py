@@ -1,4 +1,4 @@
-"""What a training run leaves behind, and the lines it prints."""
+"""Callbacks of a training run: the space is saved at its end, and a line is printed an epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data module: a manifest or folder to train, val, test and predict batches."""
+"""Lightning data module: a manifest or folder to train, val, test and predict batches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -16,7 +17,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmembed.data.batch import Batch, LengthBatchSampler
+from mmembed.data.augment import Chain
+from mmembed.data.batch import Batch
+from mmembed.data.batch_sampler import LengthBatchSampler
 from mmembed.data.manifest import Samples, read_samples
 from mmembed.data.samples import MediaDataset, OnError, probe_files, report_bad_files
 from mmembed.errors import ConfigError, ManifestError, MmembedError
@@ -24,6 +27,23 @@ from mmembed.errors.plain_text import say
 from mmembed.preprocess.base import Preprocess
 
 Loader = DataLoader[Batch]
+Augmentation = nn.Module | list[nn.Module]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Processes and memory that decoding takes.
+
+    Args:
+        num_workers: processes that decode; 0 decodes in the main process.
+        cache_mb: memory for preprocessed values, a process; small sets decode only once.
+    """
+
+    num_workers: int = 0
+    cache_mb: float = 1024
+
+
+USUAL_LOADING = Loading()
 
 
 class MediaDataModule(pl.LightningDataModule):
@@ -38,11 +58,10 @@ class MediaDataModule(pl.LightningDataModule):
         preprocess: by modality; the command line takes it from the model's encoders.
         batch_size: samples a batch.
         augment: by modality, a module ``(values, mask, generator) -> (values, mask)`` for
-            training batches (see :mod:`mmembed.data.augment`).
+            training batches, or several in their order (see :mod:`mmembed.data.augment`).
         val_fraction: share of the groups held out of training where no split is named ``val``;
             0 for no validation.
-        num_workers: processes that decode; 0 decodes in the main process.
-        cache_mb: memory for preprocessed values, a process; small sets decode only once.
+        loading: processes and memory that decoding takes.
         on_error: ``skip`` files that can't be read, or ``raise`` at once.
         seed: of the order, the split and the augmentation.
 
@@ -55,10 +74,9 @@ class MediaDataModule(pl.LightningDataModule):
         manifest: str | os.PathLike,
         preprocess: Mapping[str, Preprocess] | None = None,
         batch_size: int = 128,
-        augment: dict[str, nn.Module] | None = None,
+        augment: dict[str, Augmentation] | None = None,
         val_fraction: float = 0.1,
-        num_workers: int = 0,
-        cache_mb: float = 1024,
+        loading: Loading = USUAL_LOADING,
         on_error: OnError = "skip",
         seed: int = 0,
     ) -> None:
@@ -69,8 +87,8 @@ class MediaDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.val_fraction {val_fraction}: must be in [0, 1)")
         self.manifest, self.preprocess = Path(manifest), dict(preprocess or {})
         self.batch_size, self.val_fraction = batch_size, val_fraction
-        self.augment = nn.ModuleDict(augment or {})
-        self.num_workers, self.cache_mb = num_workers, cache_mb
+        self.augment = nn.ModuleDict({m: _chained(each) for m, each in (augment or {}).items()})
+        self.loading = loading
         self.on_error: OnError = on_error
         self.seed = seed
         self.datasets: dict[str, MediaDataset] = {}
@@ -80,20 +98,20 @@ class MediaDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.augment.{unknown[0]}: the space has no such modality")
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the manifest, probe every file, and say what was found."""
+        """Read the manifest, probe every file, and print the number of samples of each split."""
         if self.datasets:
             return
         samples = self._with_splits(read_samples(self.manifest))
-        found = probe_files(samples, self.preprocess)
-        report_bad_files(found, samples.source, self.on_error)
+        probed = probe_files(samples, self.preprocess)
+        report_bad_files(probed, samples.source, self.on_error)
         codes = {
             name: {value: code for code, value in enumerate(_sorted(samples.table[name]))}
             for name in ("label", "group")
         }
         for name in ("train", "val", "test"):
             part = samples.split(name)
-            cache = self.cache_mb if name == "train" else self.cache_mb / 4
-            self.datasets[name] = MediaDataset(part, self.preprocess, found, codes, cache)
+            cache = self.loading.cache_mb / (1 if name == "train" else 4)
+            self.datasets[name] = MediaDataset(part, self.preprocess, probed, codes, cache)
         for name, dataset in self.datasets.items():
             files = ", ".join(f"{count:,} {m}" for m, count in dataset.counts.items())
             say(f"{name}: {len(dataset):,} samples ({files})", sys.stderr)
@@ -151,8 +169,8 @@ class MediaDataModule(pl.LightningDataModule):
             dataset,
             batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=_as_it_is,  # type: ignore[arg-type]
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=self.loading.num_workers,
+            persistent_workers=self.loading.num_workers > 0,
         )
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -186,6 +204,10 @@ class MediaDataModule(pl.LightningDataModule):
         if self.failed:
             count = len(self.failed)
             say(f"{count} files could not be decoded and were left out", sys.stderr)
+
+
+def _chained(augment: Augmentation) -> nn.Module:
+    return Chain(augment) if isinstance(augment, list) else augment
 
 
 def _as_it_is(batch: Batch) -> Batch:

@@ -1,4 +1,4 @@
-"""Vectors of an evaluation epoch to retrieval scores and warnings of a collapse."""
+"""Retrieval scores of the vectors of a validation epoch, and warnings of a collapse."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mmembed.data.batch import Batch
 from mmembed.evaluation.retrieval.relevance import SameKey
 from mmembed.evaluation.retrieval.retrieval import score
 from mmembed.evaluation.space_geometry import effective_rank
+from mmembed.training.optim import LEARNING_RATE
 
 
 class VectorCollector:
@@ -22,10 +23,10 @@ class VectorCollector:
 
     def add(self, vectors: dict[str, Tensor], batch: Batch) -> None:
         """Take in the unit vectors ``(items, dim)`` of a batch, by modality."""
-        for modality, found in vectors.items():
+        for modality, some in vectors.items():
             rows = batch.rows[modality]
             codes = torch.stack([batch.label[rows], batch.group[rows], rows + self._samples], 1)
-            self._vectors.setdefault(modality, []).append(found.float().cpu().numpy())
+            self._vectors.setdefault(modality, []).append(some.float().cpu().numpy())
             self._codes.setdefault(modality, []).append(codes.cpu().numpy())
         self._samples += len(batch)
 
@@ -50,12 +51,12 @@ class VectorCollector:
             if len(vectors[first]) > 2 and rank < 1.1 and one_way > 0.99:
                 warnings.append(
                     f"the {first} vectors have collapsed: effective rank {rank:.2f}. Lower "
-                    "model.learning_rate, or look at the pairs and labels."
+                    f"{LEARNING_RATE}, or look at the pairs and labels."
                 )
             for second in vectors:
                 if first != second:
-                    judge = SameKey(codes[first][:, kind], codes[second][:, kind])
-                    found = score(vectors[first], vectors[second], [judge])[0]
-                    scores[f"{first}-{second}/mAP"] = found.mean("mAP")
-                    scores[f"{first}-{second}/R@1"] = found.mean("R@1")
+                    relevance = SameKey(codes[first][:, kind], codes[second][:, kind])
+                    result = score(vectors[first], vectors[second], [relevance])[0]
+                    scores[f"{first}-{second}/mAP"] = result.mean("mAP")
+                    scores[f"{first}-{second}/R@1"] = result.mean("R@1")
         return scores, warnings

@@ -25,7 +25,7 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 def test_fit_leaves_a_space_logs_a_checkpoint_and_its_config(
     written: Write, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main(["fit", "-c", written(), "--model.learning_rate", "0.002"]) == 0
+    assert main(["fit", "-c", written(), "--model.optimizer.lr", "0.002"]) == 0
     assert load_space("space").modalities == ("image", "audio")
     (run,) = Path("run/log").iterdir()
     assert {p.name.split(".")[0] for p in run.iterdir()} == {
@@ -35,7 +35,10 @@ def test_fit_leaves_a_space_logs_a_checkpoint_and_its_config(
         "hparams",
         "metrics",
     }
-    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["learning_rate"] == 0.002
+    model = yaml.safe_load((run / "config.yaml").read_text())["model"]
+    assert model["optimizer"]["init_args"]["lr"] == 0.002
+    assert model["optimizer"]["init_args"]["betas"] == [0.9, 0.98]
+    assert model["schedule"]["init_args"] == {"warmup_share": 0.1}
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     logged = {name for row in rows for name, value in row.items() if value}
     assert {"val/image-audio/mAP", "val/audio-image/R@1", "val/mAP"} <= logged
@@ -113,7 +116,17 @@ def test_print_config_is_a_config(written: Write, capsys: pytest.CaptureFixture)
             {"trainer__max_epoch": 1},
             "config key trainer.max_epoch; did you mean trainer.max_epochs",
         ),
-        ({"model__learnin_rate": 1}, "model.learnin_rate; did you mean model.learning_rate?"),
+        ({"model__temperatur": 1}, "model.temperatur; did you mean model.temperature?"),
+        (
+            {"model__optimizer": {"class_path": "AdamV"}},
+            "model.optimizer: no class AdamV; did you mean AdamW?",
+        ),
+        (
+            {"model__schedule": {"class_path": "WarmupCosin"}},
+            "model.schedule: no class WarmupCosin; did you mean WarmupCosine?",
+        ),
+        ({"model__schedule__init_args": {"warmup": 1}}, "config key warmup; did you mean"),
+        ({"data__loading": {"workers": 1}}, "config key data.loading.workers; did you mean"),
         ({"data__batchsize": 1}, "data.batchsize; did you mean data.batch_size?"),
         ({"modle__dim": 1}, "unknown option or config key modle.dim; did you mean model?"),
         ({"model__space__init_args__dims": 1}, "config key dims; did you mean dim?"),

@@ -1,4 +1,4 @@
-"""Padding, buckets and the order of training batches."""
+"""Padding and buckets: every item once, none cut, no batch of two lengths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmembed.data.batch import Batch, Buckets, LengthBatchSampler, collate
+from mmembed.data.batch import Batch, Buckets, collate
 
 LENGTHS = st.lists(st.integers(0, 50), min_size=1, max_size=60)
 
@@ -52,43 +52,6 @@ def test_buckets_hand_out_every_item_once_and_never_mix(lengths: list[int], size
     assert not list(buckets.flush())
 
 
-@given(LENGTHS, st.integers(1, 9), st.integers(0, 5), st.booleans())
-def test_an_epoch_has_every_sample_once(
-    lengths: list[int], size: int, epoch: int, drop: bool
-) -> None:
-    sampler = LengthBatchSampler(lengths, size, seed=3, drop_last=drop)
-    sampler.set_epoch(epoch)
-    batches = list(sampler)
-    seen = [index for batch in batches for index in batch]
-    assert len(batches) == len(sampler)
-    assert len(set(seen)) == len(seen)
-    if drop and len(lengths) >= size:
-        assert all(len(batch) == size for batch in batches)
-        assert len(lengths) - len(seen) < size
-    else:
-        assert sorted(seen) == list(range(len(lengths)))
-
-
-def test_order_is_a_function_of_seed_and_epoch() -> None:
-    def order(seed: int, epoch: int) -> list[list[int]]:
-        sampler = LengthBatchSampler([0] * 64, 8, seed)
-        sampler.set_epoch(epoch)
-        return list(sampler)
-
-    assert order(0, 1) == order(0, 1)
-    assert order(0, 1) != order(0, 2)
-    assert order(0, 1) != order(1, 1)
-
-
-def test_batches_hold_samples_of_similar_length(rng: np.random.Generator) -> None:
-    lengths = rng.integers(1, 1000, 640)
-    batches = list(LengthBatchSampler(lengths.tolist(), 16, pool=8))
-    padded = sum(len(batch) * lengths[batch].max() for batch in batches)
-    shuffled = lengths.reshape(-1, 16)
-    assert padded < 1.2 * lengths.sum()
-    assert (16 * shuffled.max(1)).sum() > 1.5 * lengths.sum()
-
-
 def test_a_batch_moves_whole() -> None:
     values = {"image": torch.zeros(2, 3), "audio": torch.zeros(1, 4)}
     mask = {"image": None, "audio": torch.ones(1, 4, dtype=torch.bool)}
@@ -102,3 +65,54 @@ def test_a_batch_moves_whole() -> None:
     assert all(t is not None and t.device.type == "meta" for t in tensors)
     assert moved.mask["image"] is None
     assert moved.failed == {"a": "b"}
+
+
+def test_a_bucket_may_choose_its_own_size() -> None:
+    buckets: Buckets[int] = Buckets(lambda bucket: 3 if bucket == "long" else 1)
+    item = np.zeros(1)
+    assert [b for b, _ in buckets.add(0, "short", item)] == ["short"]
+    assert not [*buckets.add(1, "long", item), *buckets.add(2, "long", item)]
+    ((bucket, waiting),) = buckets.add(3, "long", item)
+    assert bucket == "long"
+    assert [key for key, _ in waiting] == [1, 2, 3]
+    assert not list(buckets.flush())
+
+
+@given(LENGTHS, st.integers(1, 8))
+def test_items_of_a_bucket_stay_in_their_order(lengths: list[int], size: int) -> None:
+    buckets: Buckets[int] = Buckets(size)
+    out: dict[object, list[int]] = {}
+    for key, length in enumerate(lengths):
+        for bucket, items in buckets.add(key, length % 3, np.zeros(length)):
+            out.setdefault(bucket, []).extend(k for k, _ in items)
+    for bucket, items in buckets.flush():
+        out.setdefault(bucket, []).extend(k for k, _ in items)
+    assert all(keys == sorted(keys) for keys in out.values())
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.int16])
+@pytest.mark.parametrize("padded", [None, 7])
+def test_values_keep_their_type_and_their_bits(kind: type, padded: int | None) -> None:
+    items = [np.arange(n, n + 10, dtype=kind).reshape(5, 2) for n in (0, 3)]
+    values, mask = collate(items, padded)
+    assert values.numpy().dtype == kind
+    for row, item in zip(values, items, strict=True):
+        assert np.array_equal(row[:5].numpy(), item)
+    assert (mask is None) == (padded is None)
+
+
+def test_the_items_given_are_copied() -> None:
+    item = np.ones(3, np.float32)
+    for padded in (None, 5):
+        values, _ = collate([item], padded)
+        values.zero_()
+        assert item.all()
+
+
+def test_a_batch_starts_empty_and_shares_nothing_with_another() -> None:
+    one, other = Batch(), Batch()
+    assert len(one) == 0
+    one.values["image"] = torch.zeros(1)
+    one.failed["a.png"] = "broken"
+    assert other.values == {}
+    assert other.failed == {}

@@ -218,12 +218,12 @@ def test_synthetic_voices_join_recordings_in_training_alone(
 
 
 def test_an_unknown_speaker_is_refused_with_the_names_there_are(recordings: Path) -> None:
-    found = speech.list_recordings(recordings)
-    assert len(found) == 90
+    listed = speech.list_recordings(recordings)
+    assert len(listed) == 90
     with pytest.raises(
         ManifestError, match=r"leaves no recording for test\. The speakers are ann, bob"
     ):
-        planning.share_recordings(found, "dan")
+        planning.share_recordings(listed, "dan")
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from mmembed.errors import ConfigError, ManifestError, MmembedError
 from mmembed.preprocess.audio import AudioPreprocess
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.image import ImagePreprocess
-from mmembed.training.datamodule import MediaDataModule
+from mmembed.training.datamodule import Loading, MediaDataModule
 
 PREPROCESS: dict[str, Preprocess] = {
     "image": ImagePreprocess(size=8),
@@ -124,6 +124,15 @@ class Louder(torch.nn.Module):
         return values + 1000 * torch.rand((), generator=generator), mask
 
 
+class Halved(torch.nn.Module):
+    """Halves a batch."""
+
+    def forward(
+        self, values: torch.Tensor, mask: torch.Tensor | None, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return values / 2, mask
+
+
 class Recorder(pl.LightningModule):
     """Keeps what it is given."""
 
@@ -178,10 +187,22 @@ def test_augmentation_changes_training_alone_and_equally_each_run(media: Path) -
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_several_augmentations_of_a_modality_are_applied_in_their_order(media: Path) -> None:
+    def means(augment: object) -> list[float]:
+        options = {"batch_size": 8, "augment": {"image": augment}, "val_fraction": 0.0}
+        recorder = fit(MediaDataModule(media, PREPROCESS, **options))  # type: ignore[arg-type]
+        return [batch.values["image"].mean().item() for batch in recorder.seen["train"]]
+
+    once, twice, turned = means(Louder()), means([Louder(), Halved()]), means([Halved(), Louder()])
+    assert twice == pytest.approx([mean / 2 for mean in once], rel=1e-5)
+    assert all(a > b for a, b in zip(turned, twice, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
 def test_a_file_that_breaks_mid_epoch_is_named_once_and_counted(
     media: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    data = module(media, cache_mb=0)
+    data = module(media, loading=Loading(cache_mb=0))
     (media.parent / "0.png").write_bytes(b"broken since")
     with pytest.warns(UserWarning, match="left out from here on: .*0.png") as caught:
         recorder = fit(data)
@@ -192,7 +213,7 @@ def test_a_file_that_breaks_mid_epoch_is_named_once_and_counted(
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 def test_a_file_that_breaks_mid_epoch_can_stop_the_run(media: Path) -> None:
-    data = module(media, cache_mb=0, on_error="raise", val_fraction=0.0)
+    data = module(media, loading=Loading(cache_mb=0), on_error="raise", val_fraction=0.0)
     (media.parent / "0.png").write_bytes(b"broken since")
     with pytest.raises(MmembedError, match=r"0.png.* Remove it, or set data.on_error: skip"):
         fit(data)
@@ -200,7 +221,7 @@ def test_a_file_that_breaks_mid_epoch_can_stop_the_run(media: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_workers_give_the_same_batches(media: Path) -> None:
-    alone, shared = module(media), module(media, num_workers=2)
+    alone, shared = module(media), module(media, loading=Loading(num_workers=2))
     for one, two in zip(alone.train_dataloader(), shared.train_dataloader(), strict=True):
         assert one.index.tolist() == two.index.tolist()
         assert torch.equal(one.values["audio"], two.values["audio"])

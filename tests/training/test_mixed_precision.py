@@ -30,7 +30,7 @@ LINE = "mixed precision is wrong on this machine for audio [0-9]+: {} are .* eve
 
 
 def garbage(features: Tensor) -> Tensor:
-    """What a broken kernel might return: rows of one item in three are not its own."""
+    """Features as a broken kernel might return them: rows of one item in three are not its own."""
     return torch.where(
         torch.arange(len(features))[:, None] % 3 == 1, features.flip(0) * 7, features
     )

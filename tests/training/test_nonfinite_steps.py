@@ -140,8 +140,8 @@ def test_five_in_a_row_stop_with_the_tensors_name_and_the_way_out(kind: str, nam
     with pytest.raises(MmembedError) as stopped:
         fit(Fault(kind, {0, 1, 2, 3, 4}), 8)
     assert str(stopped.value) == (
-        f"{named}, and the 4 steps before it were skipped as well: lower model.learning_rate, or "
-        "train in fp32 (trainer.precision: 32-true)"
+        f"{named}, and the 4 steps before it were skipped as well: lower "
+        "model.optimizer.init_args.lr, or train in fp32 (trainer.precision: 32-true)"
     )
 
 

@@ -63,7 +63,7 @@ def test_sigterm_stops_fit_and_the_same_run_goes_on(written: Write, workers: int
     older = files("space")
     for checkpoint in Path("run").rglob("*.ckpt"):
         checkpoint.unlink()
-    path = written(trainer__max_epochs=100_000, data__num_workers=workers)
+    path = written(trainer__max_epochs=100_000, data__loading__num_workers=workers)
     with started("fit", path, "epoch 2/") as process:
         process.terminate()
         _, said = process.communicate(timeout=60)

@@ -38,7 +38,7 @@ URI = "data:image/webp;base64,"
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """What stands for a file in the report.
+    """A picture, and a sound, that stand for a file in the report.
 
     Attributes:
         picture: data URI of a small picture; empty if the file could not be read.
@@ -122,7 +122,7 @@ def _waveform(path: Source, span: Span | None, sound_seconds: float) -> Thumbnai
 
 
 def _length(path: Source) -> float:
-    """Return how long a sound or video lasts, in seconds; 0 if that is not known.
+    """Return the seconds that a sound or video lasts; 0 if that is not known.
 
     Raises:
         MediaError: it can't be opened.

@@ -6,7 +6,7 @@ import sys
 
 from mmembed.cli.arguments import call
 from mmembed.errors.plain_text import plain, say
-from mmembed.evaluation.evaluate import evaluate
+from mmembed.evaluation.evaluate import evaluate_as
 from mmembed.evaluation.results import Evaluation
 from mmembed.evaluation.tables import print_tables
 from mmembed.paths import shown
@@ -18,10 +18,10 @@ def run(words: list[str]) -> int:
     Returns 1 if a score is not what ``--fail-under`` asks for.
     """
     name = f"mmembed {words[0]}"
-    found: Evaluation = call(evaluate, [name, *words[1:]], ("embeddings", "against"))
-    print_tables(found)
-    if found.report is not None:
-        say(f"report: {shown(found.report)}")
-    for each in found.missed:
+    evaluation: Evaluation = call(evaluate_as, [name, *words[1:]], ("embeddings", "against"))
+    print_tables(evaluation)
+    if evaluation.report is not None:
+        say(f"report: {shown(evaluation.report)}")
+    for each in evaluation.missed:
         say(f"mmembed: --fail-under: {plain(each)}", sys.stderr)
-    return 1 if found.missed else 0
+    return 1 if evaluation.missed else 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,14 +16,15 @@ from mmembed.evaluation.classification.classify import Classification, classify
 from mmembed.evaluation.classification.labelled import Labelled
 from mmembed.evaluation.classification.zero_shot import ClassVectors
 from mmembed.evaluation.compare import Comparison, compare_directions, overlaps
-from mmembed.evaluation.data_checks.answerable import Asked, lint_qrels, lint_relevance
-from mmembed.evaluation.data_checks.data_fault import Fault
+from mmembed.evaluation.data_checks.answerable import QueryCount, lint_qrels, lint_relevance
+from mmembed.evaluation.data_checks.data_fault import DataFault
 from mmembed.evaluation.data_checks.lint import lint
 from mmembed.evaluation.directions import Direction, score_directions
-from mmembed.evaluation.items import Items, Notion, Pool, choose_split, read_items
+from mmembed.evaluation.items import Items, Notion, choose_split, read_items
 from mmembed.evaluation.qrels import Qrels, read_qrels
-from mmembed.evaluation.required_scores import missed, read_bounds
+from mmembed.evaluation.required_scores import missed_scores, read_required
 from mmembed.evaluation.results import Evaluation
+from mmembed.evaluation.settings import ReportOptions, ScoringOptions, grouped
 from mmembed.evaluation.space_geometry import (
     alignment,
     effective_rank,
@@ -39,27 +41,11 @@ COLUMNS = ["segment_index", "start_s", "end_s", "label", "group", "split", "capt
 MANY_ROWS = 2000
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What is asked of a dataset, checked before anything is read."""
-
-    split: str | None
-    pool: Pool
-    relevance: Notion | None
-    qrels: Qrels | None
-
-
 def evaluate(
     embeddings: str | Path,
-    report: Path | None = None,
+    report: str | Path | None = None,
     against: str | Path | None = None,
-    split: str | None = None,
-    pool: Pool = "mean",
-    relevance: Notion | None = None,
-    qrels: Path | None = None,
-    prompts: str | Path | None = None,
-    media: str | Path | None = None,
-    fail_under: str | None = None,
+    **options: Any,
 ) -> Evaluation:
     """Score a Parquet dataset, compare it with another, and write a report.
 
@@ -68,61 +54,75 @@ def evaluate(
         report: folder for report.html, report.json, report.md and queries.parquet; None writes
             nothing.
         against: another dataset of the same media, made by any space, to compare with.
-        split: the split to score, or ``all``; without it ``test`` if there is one, else all.
-            Classifiers learn from the ``train`` split, or by folds where all is scored.
-        pool: how the segments of a file are ranked: by their ``mean``, by their best pair
-            (``max``), or each for itself (``moments``).
-        relevance: what makes a target relevant: the same ``label``, ``group`` or file ``stem``;
-            without it label and group, or the stem if there is neither.
-        qrels: file of judgements, as TREC text, CSV or Parquet; then only they count, unless
-            ``relevance`` is given too.
-        prompts: dataset of labelled texts, embedded by the same space, for zero-shot
-            classification; without it the labelled texts of the dataset.
-        media: folder or URL of the media, for the pictures and sounds of the report; without it
-            those inside the dataset's source, if that is a folder of this machine.
-        fail_under: bounds such as ``image-audio/mAP=0.9``, apart by commas; what misses one is
-            said, and the command exits with 1.
+        options: any field of :class:`~mmembed.evaluation.settings.ScoringOptions` and
+            :class:`~mmembed.evaluation.settings.ReportOptions`, such as ``split="test"``, and
+            ``prompts`` and ``fail_under`` of :func:`evaluate_as`.
 
     Raises:
         StoreError: a dataset can't be read, mixes spaces, or has no usable vector, or the report
             can't be written.
-        ConfigError: nothing in the split, no such media folder or qrels, or a bound for what was
-            not scored.
+        ConfigError: nothing in the split, no such media folder or qrels, a bound for what was not
+            scored, or no such option.
     """
-    _check_places(report, media)
-    bounds = [] if fail_under is None else read_bounds(fail_under)
-    judged = None if qrels is None else read_qrels(qrels)
-    asked = _Asked(split, pool, relevance, judged)
+    return evaluate_as(embeddings, against, **grouped({"report": report, **options}))
+
+
+def evaluate_as(
+    embeddings: str | Path,
+    against: str | Path | None = None,
+    *,
+    scoring: ScoringOptions,
+    output: ReportOptions,
+    prompts: str | Path | None = None,
+    fail_under: str | None = None,
+) -> Evaluation:
+    """Score a Parquet dataset, compare it with another, and write a report.
+
+    Args:
+        embeddings: the folder or URL that ``mmembed embed`` wrote, or a Parquet file of it.
+        against: another dataset of the same media, made by any space, to compare with.
+        scoring: the files that are scored, and what is relevant to them.
+        output: the folder of the report, and the media that it shows.
+        prompts: dataset of labelled texts, embedded by the same space, for zero-shot
+            classification; without it the labelled texts of the dataset.
+        fail_under: bounds such as ``image-audio/mAP=0.9``, apart by commas; what misses one is
+            said, and the command exits with 1.
+    """
+    _check_places(output)
+    required = [] if fail_under is None else read_required(fail_under)
+    qrels = None if scoring.qrels is None else read_qrels(scoring.qrels)
     stored = StoredRows(embeddings, COLUMNS)
-    everything = read_items(stored, pool)
-    items, train, scored = choose_split(everything, split)
+    everything = read_items(stored, scoring.pool)
+    items, train, scored = choose_split(everything, scoring.split)
     with threadpool_limits(1, "blas"):  # more spin and wait for each other
         faults = lint(items, everything)
     items = _usable(items, stored)
     train = None if train is None else train.select(usable(train))
-    directions, more = _directions(items, everything, asked)
+    directions, of_relevance = _directions(items, everything, scoring, qrels)
     texts, of_texts = _texts(everything, stored.provenance, prompts)
-    found = Evaluation(
+    evaluation = Evaluation(
         items,
         stored.provenance,
         scored,
-        pool,
-        [*faults, *of_texts, *more],
+        scoring.pool,
+        [*faults, *of_texts, *of_relevance],
         directions,
         _classifications(items, train, texts),
         _geometry(items),
     )
     if against is not None:
-        comparison, of_others = _compare(found, against, asked)
-        found = replace(found, comparison=comparison, faults=[*found.faults, *of_others])
-    found = replace(found, missed=missed(found, bounds))
-    if report is not None:
+        comparison, of_others = _compare(evaluation, against, scoring, qrels)
+        faults = [*evaluation.faults, *of_others]
+        evaluation = replace(evaluation, comparison=comparison, faults=faults)
+    evaluation = replace(evaluation, missed=missed_scores(evaluation, required))
+    if output.report is not None:
         from mmembed.evaluation.report.media_files import MediaFiles
         from mmembed.evaluation.report.write import write_report
 
-        files = MediaFiles(stored.provenance.source, media)
-        found = replace(found, report=write_report(found, Path(report), files))
-    return found
+        media = MediaFiles(stored.provenance.source, output.media)
+        page = write_report(evaluation, Path(output.report), media)
+        evaluation = replace(evaluation, report=page)
+    return evaluation
 
 
 def _usable(items: Items, stored: StoredRows) -> Items:
@@ -136,12 +136,13 @@ def _usable(items: Items, stored: StoredRows) -> Items:
     return kept
 
 
-def _check_places(report: Path | None, media: str | Path | None) -> None:
+def _check_places(output: ReportOptions) -> None:
     """Refuse a report or media that can't be where they are said to be, before all is read.
 
     Raises:
         ConfigError: no such media, or the report is a file or a URL.
     """
+    media, report = output.media, output.report
     if media is not None and not place(media).is_dir():
         raise ConfigError("no such folder", "media", shown(media))
     if report is None:
@@ -153,30 +154,30 @@ def _check_places(report: Path | None, media: str | Path | None) -> None:
 
 
 def _directions(
-    items: Items, everything: Items, asked: _Asked
-) -> tuple[list[Direction], list[Fault]]:
-    """Score what was asked for; without a notion label and group, else the stem."""
+    items: Items, everything: Items, scoring: ScoringOptions, qrels: Qrels | None
+) -> tuple[list[Direction], list[DataFault]]:
+    """Score all directions as asked for; without a notion label and group, else the stem."""
     tries: list[tuple[Notion, ...]] = [("label", "group"), ("stem",)]
-    if asked.relevance or asked.qrels is not None:
-        tries = [(asked.relevance,) if asked.relevance else ()]
-    known: list[Asked] = []
+    if scoring.relevance or qrels is not None:
+        tries = [(scoring.relevance,) if scoring.relevance else ()]
+    counts: list[QueryCount] = []
     for notions in tries:
-        directions, answers = score_directions(items, notions, asked.qrels, asked.pool == "moments")
-        known += answers
+        directions, some = score_directions(items, notions, qrels, scoring.pool == "moments")
+        counts += some
         if directions:
             break
-    faults = [] if directions and not known else lint_relevance(known)
-    if asked.qrels is not None:
-        faults += lint_qrels(*asked.qrels.unknown(everything))
+    faults = [] if directions and not counts else lint_relevance(counts)
+    if qrels is not None:
+        faults += lint_qrels(*qrels.unknown(everything))
     return directions, faults
 
 
 def _texts(
     everything: Items, provenance: Provenance, prompts: str | Path | None
-) -> tuple[ClassVectors | None, list[Fault]]:
+) -> tuple[ClassVectors | None, list[DataFault]]:
     """Return the labelled texts of the dataset, or of the one that ``prompts`` names."""
     source, texts = "text rows", everything
-    faults: list[Fault] = []
+    faults: list[DataFault] = []
     if prompts is not None:
         stored = StoredRows(prompts, COLUMNS)
         check_same_space(provenance, "the dataset", stored.provenance, f"the prompts {prompts}")
@@ -221,42 +222,42 @@ def _classify(
 
 
 def _geometry(items: Items) -> dict[str, float]:
-    found: dict[str, float] = {}
+    measured: dict[str, float] = {}
     parts = {m: items.select(items.modality == m) for m in items.modalities}
     measures: dict[str, Callable[[np.ndarray], float]] = {
         "effective rank": effective_rank,
         "uniformity": uniformity,
     }
     for modality, part in parts.items():
-        found |= {f"{name} {modality}": of(part.vectors) for name, of in measures.items()}
+        measured |= {f"{name} {modality}": of(part.vectors) for name, of in measures.items()}
         hubs = hubness(part.vectors)
-        found[f"hubness {modality}"] = hubs.skewness
-        found[f"anti-hubs {modality}"] = hubs.anti_hubs
+        measured[f"hubness {modality}"] = hubs.skewness
+        measured[f"anti-hubs {modality}"] = hubs.anti_hubs
     for first, second in combinations(parts, 2):
         a, b = parts[first], parts[second]
-        found[f"modality gap {first}, {second}"] = modality_gap(a.vectors, b.vectors)
+        measured[f"modality gap {first}, {second}"] = modality_gap(a.vectors, b.vectors)
         groups = {g: i for i, g in enumerate(b.group) if g is not None}
         matched = [(i, groups[g]) for i, g in enumerate(a.group) if g in groups]
         if matched:
             rows = np.array(matched)
-            found[f"alignment {first}, {second}"] = alignment(
+            measured[f"alignment {first}, {second}"] = alignment(
                 a.vectors[rows[:, 0]], b.vectors[rows[:, 1]]
             )
-    return found
+    return measured
 
 
 def _compare(
-    found: Evaluation, against: str | Path, asked: _Asked
-) -> tuple[Comparison, list[Fault]]:
+    evaluation: Evaluation, against: str | Path, scoring: ScoringOptions, qrels: Qrels | None
+) -> tuple[Comparison, list[DataFault]]:
     """Compare with another dataset, scored likewise."""
     stored = StoredRows(against, COLUMNS)
-    everything = read_items(stored, asked.pool)
-    others, _, _ = choose_split(everything, asked.split)
+    everything = read_items(stored, scoring.pool)
+    others, _, _ = choose_split(everything, scoring.split)
     faults = list(lint_vectors(others, f" of the other dataset, {stored.name}", "the comparison"))
     others = _usable(others, stored)
-    directions, _ = _directions(others, everything, asked)
+    directions, _ = _directions(others, everything, scoring, qrels)
     changes, moved, unmatched = compare_directions(
-        found.items, found.directions, others, directions
+        evaluation.items, evaluation.directions, others, directions
     )
     comparison = Comparison(
         shown(against),
@@ -264,7 +265,7 @@ def _compare(
         stored.provenance.fingerprint,
         changes,
         moved,
-        overlaps(found.items, others),
+        overlaps(evaluation.items, others),
         unmatched,
     )
     return comparison, faults

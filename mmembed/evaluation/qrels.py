@@ -26,7 +26,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Qrels:
-    """What was judged relevant to what.
+    """Judgements of relevance: a query, a target and a grade each.
 
     Attributes:
         query: path of each judgement's query ``(judgements,)``.
@@ -60,10 +60,10 @@ class Qrels:
         for i, (start, end) in enumerate(zip(self.spans.start, self.spans.end, strict=True)):
             if first[i] == last[i] or low[i] == high[i]:
                 continue
-            found = np.arange(low[i], high[i])
-            found = found[places.overlaps(start, end, found)]
+            moments = np.arange(low[i], high[i])
+            moments = moments[places.overlaps(start, end, moments)]
             for query in range(first[i], last[i]):
-                for target in found.tolist():
+                for target in moments.tolist():
                     best[query][target] = max(self.grade[i], best[query].get(target, 0.0))
         ordered = [sorted(each.items()) for each in best]
         flat = [pair for each in ordered for pair in each]

@@ -1,111 +1,124 @@
-"""Bounds that an evaluation must keep: ``image-audio/mAP=0.9``, so that it can stand in CI."""
+"""Scores that an evaluation must reach: ``image-audio/mAP=0.9``, so that it can stand in CI."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmembed.errors import ConfigError
 from mmembed.evaluation.results import Evaluation
 from mmembed.evaluation.retrieval.metrics import METRICS
 
-LOWER_IS_BETTER = ("median rank",)
-
 
 @dataclass(frozen=True)
-class Bound:
-    """What a score must reach.
+class RequiredScore:
+    """A bound of some scores.
 
     Attributes:
         text: as it was given.
         where: ``image-audio``, ``label:*`` or ``image``.
         metric: of retrieval, or the name of a classifier.
-        least: the bound (the most, for what is better lower).
+        bound: the least value, or the most of what is better lower.
     """
 
     text: str
     where: str
     metric: str
-    least: float
+    bound: float
 
 
-def read_bounds(text: str) -> list[Bound]:
+@dataclass(frozen=True)
+class _Score:
+    """A score that a bound asks for."""
+
+    name: str
+    value: float
+    lower: bool = False
+
+    def keeps(self, bound: float) -> bool:
+        """Return whether the score is no worse than a bound; NaN never is."""
+        return self.value <= bound if self.lower else self.value >= bound
+
+
+def read_required(text: str) -> list[RequiredScore]:
     """Return the bounds of a text, apart by commas.
 
     Each is ``QUERY-TARGET/METRIC=VALUE``, such as ``image-audio/mAP=0.9``; ``*`` for every
     direction; ``label:*/mAP=0.8`` for one notion of relevance, else all must reach it;
     ``MODALITY/METHOD=VALUE`` for the accuracy of a classifier, such as ``image/linear probe=0.9``.
-    A median rank must not be above its bound.
+    A metric that is better lower, such as the median rank, must not be above its bound.
 
     Raises:
         ConfigError: not such a bound.
     """
-    return [_bound(part.strip()) for part in text.split(",")]
+    return [_required(part.strip()) for part in text.split(",")]
 
 
-def _bound(text: str) -> Bound:
-    what, _, number = text.rpartition("=")
-    where, slash, metric = what.partition("/")
+def _required(text: str) -> RequiredScore:
+    scores, _, number = text.rpartition("=")
+    where, slash, metric = scores.partition("/")
     try:
-        least = float(number)
+        bound = float(number)
     except ValueError:
-        least = math.nan
-    if not slash or math.isnan(least):
+        bound = math.nan
+    if not slash or math.isnan(bound):
         raise ConfigError(
             "give QUERY-TARGET/METRIC=VALUE, such as image-audio/mAP=0.9", "fail_under", text
         )
-    return Bound(text, where, metric, least)
+    return RequiredScore(text, where, metric, bound)
 
 
-def missed(found: Evaluation, bounds: list[Bound]) -> list[str]:
-    """Say which scores do not reach their bounds; a score that is NaN never does.
+def missed_scores(evaluation: Evaluation, required: list[RequiredScore]) -> list[str]:
+    """Return a sentence for each score that does not reach its bound; NaN never does.
 
     Raises:
         ConfigError: a bound names nothing that was scored.
     """
-    return [each for bound in bounds for each in _missed(found, bound)]
+    return [sentence for each in required for sentence in _missed(evaluation, each)]
 
 
-def _missed(found: Evaluation, bound: Bound) -> list[str]:
-    scores = _scores(found, bound.where, bound.metric)
+def _missed(evaluation: Evaluation, required: RequiredScore) -> list[str]:
+    where, metric = required.where, required.metric
+    scores = [*_of_retrieval(evaluation, where, metric), *_of_classes(evaluation, where, metric)]
     if not scores:
         raise ConfigError(
-            f"nothing like {bound.where}/{bound.metric} was scored; "
-            f"there are {', '.join(_names(found))}",
+            f"nothing like {where}/{metric} was scored; there are {', '.join(_names(evaluation))}",
             "fail_under",
-            bound.text,
+            required.text,
         )
-    below = [(name, value) for name, value in scores if not _kept(name, value, bound.least)]
-    side = "above" if bound.metric.lower() in LOWER_IS_BETTER else "below"
-    return [f"{name} is {value:.4g}, {side} {bound.least:g}" for name, value in below]
+    return [
+        f"{score.name} is {score.value:.4g}, {'above' if score.lower else 'below'} "
+        f"{required.bound:g}"
+        for score in scores
+        if not score.keeps(required.bound)
+    ]
 
 
-def _kept(name: str, value: float, bound: float) -> bool:
-    return value <= bound if name.endswith(LOWER_IS_BETTER) else value >= bound
-
-
-def _scores(found: Evaluation, where: str, metric: str) -> list[tuple[str, float]]:
+def _of_retrieval(evaluation: Evaluation, where: str, name: str) -> Iterator[_Score]:
     notion, colon, pair = where.rpartition(":")
-    names = [name for name in METRICS if name.lower() == metric.lower()]
-    scores = [
-        (f"{d.relevance}:{d.query}-{d.target}/{name}", d.result.mean(name))
-        for d in found.directions
-        for name in names
-        if pair in ("*", f"{d.query}-{d.target}") and (not colon or notion == d.relevance)
-    ]
-    return scores + [
-        (f"{modality}/{c.method}", c.accuracy)
-        for modality, results in found.classification.items()
-        for c in results
-        if where in ("*", modality) and metric.lower() == c.method.lower()
-    ]
+    metrics = [metric for metric in METRICS if metric.name.lower() == name.lower()]
+    for d in evaluation.directions:
+        if pair not in ("*", f"{d.query}-{d.target}") or (colon and notion != d.relevance):
+            continue
+        for metric in metrics:
+            scored = f"{d.relevance}:{d.query}-{d.target}/{metric.name}"
+            yield _Score(scored, d.result.mean(metric.name), metric.better == "lower")
 
 
-def _names(found: Evaluation) -> list[str]:
-    pairs = list(dict.fromkeys(f"{d.query}-{d.target}" for d in found.directions))
+def _of_classes(evaluation: Evaluation, where: str, method: str) -> Iterator[_Score]:
+    for modality, results in evaluation.classification.items():
+        for c in results:
+            if where in ("*", modality) and method.lower() == c.method.lower():
+                yield _Score(f"{modality}/{c.method}", c.accuracy)
+
+
+def _names(evaluation: Evaluation) -> list[str]:
+    pairs = list(dict.fromkeys(f"{d.query}-{d.target}" for d in evaluation.directions))
+    metrics = ", ".join(metric.name for metric in METRICS)
     methods = [
         f"{modality}/{c.method}"
-        for modality, results in found.classification.items()
+        for modality, results in evaluation.classification.items()
         for c in results
     ]
-    return [*pairs, *([f"each with {', '.join(METRICS)}"] if pairs else []), *methods]
+    return [*pairs, *([f"each with {metrics}"] if pairs else []), *methods]

@@ -1,4 +1,4 @@
-"""What an evaluation found: every number that the page, the JSON and the tables show.
+"""Results of an evaluation: every number that the page, the JSON and the tables show.
 
 Nothing here computes a score, reads a dataset or writes a file.
 """
@@ -13,10 +13,10 @@ from typing import Any
 
 from mmembed.evaluation.classification.classify import Classification, most_confused
 from mmembed.evaluation.compare import Comparison
-from mmembed.evaluation.data_checks.data_fault import Fault
+from mmembed.evaluation.data_checks.data_fault import DataFault
 from mmembed.evaluation.directions import Direction
 from mmembed.evaluation.items import Items, Pool
-from mmembed.evaluation.retrieval.metrics import METRICS
+from mmembed.evaluation.retrieval.metrics import MAIN, METRICS
 from mmembed.store.provenance import Provenance
 
 FORMAT = "mmembed-report/1"
@@ -33,7 +33,7 @@ POOLING = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All that was found out about one dataset.
+    """All results for one dataset.
 
     Attributes:
         items: the files that were scored, by their pooled vectors.
@@ -53,7 +53,7 @@ class Evaluation:
     provenance: Provenance
     scored: str
     pool: Pool
-    faults: list[Fault]
+    faults: list[DataFault]
     directions: list[Direction]
     classification: dict[str, list[Classification]]
     geometry: dict[str, float] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Evaluation:
 
     @property
     def verdict(self) -> str:
-        """What the numbers say, in a few sentences."""
+        """The numbers in a few sentences."""
         return " ".join(self.sentences)
 
     @property
@@ -89,36 +89,36 @@ class Evaluation:
             sentences.append(self.comparison.sentence)
         if self.faults:
             one = len(self.faults) == 1
-            found = "1 fault; read it" if one else f"{len(self.faults)} faults; read them"
-            sentences.append(f"The data has {found} before trusting a score.")
+            faults = "1 fault; read it" if one else f"{len(self.faults)} faults; read them"
+            sentences.append(f"The data has {faults} before trusting a score.")
         return sentences
 
     def _on_retrieval(self, relevance: str) -> list[str]:
-        found = [d for d in self.directions if d.relevance == relevance]
-        if not found:
+        directions = [d for d in self.directions if d.relevance == relevance]
+        if not directions:
             return []
-        found.sort(key=lambda d: d.result.mean("mAP"))
-        low, high = found[0], found[-1]
-        score, chance = low.result.mean("mAP"), low.result.chance()["mAP"]
+        directions.sort(key=lambda d: d.result.mean(MAIN))
+        low, high = directions[0], directions[-1]
+        score, chance = low.result.mean(MAIN), low.result.chance()[MAIN]
         lift = (score - chance) / max(1 - chance, 1e-9)
         low_grade = "weak" if score > 1.5 * chance else "near chance"
         grade = next((name for least, name in GRADES if lift >= least), low_grade)
-        least, most = low.intervals["mAP"]
+        least, most = low.intervals[MAIN]
         sentence = (
-            f"Retrieval by {relevance} is {grade}: {low.name} mAP {score:.3f} "
+            f"Retrieval by {relevance} is {grade}: {low.name} {MAIN} {score:.3f} "
             f"(95 %: {least:.3f} to {most:.3f}) over {len(low.result.queries):,} queries, chance "
             f"{chance:.3f}"
         )
         if high is not low:
             sentence += (
-                f", is the weakest direction, {high.name} with {high.result.mean('mAP'):.3f} "
+                f", is the weakest direction, {high.name} with {high.result.mean(MAIN):.3f} "
                 f"over {len(high.result.queries):,} the best"
             )
         return [sentence + "."]
 
     @property
     def protocol(self) -> dict[str, str]:
-        """How the numbers came about, in words."""
+        """The way the numbers came about, in words."""
         return {
             "scored": self.scored,
             "similarity": "cosine of unit vectors",
@@ -132,7 +132,7 @@ class Evaluation:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every number, JSON-ready but for NaN; report.schema.json says what is what."""
+        """Return every number, JSON-ready but for NaN; as report.schema.json describes."""
         return {
             "format": FORMAT,
             "verdict": self.verdict,
@@ -153,7 +153,7 @@ class Evaluation:
             ],
             "geometry": self.geometry,
             "comparison": None if self.comparison is None else self.comparison.to_dict(),
-            "metrics": METRICS,
+            "metrics": {metric.name: metric.help for metric in METRICS},
             "versions": {
                 "python": platform.python_version(),
                 **{p: version(p) for p in ("mmembed", "numpy", "scikit-learn", "pyarrow")},
@@ -161,21 +161,21 @@ class Evaluation:
         }
 
 
-def _classified(modality: str, found: Classification) -> dict[str, Any]:
+def _classified(modality: str, result: Classification) -> dict[str, Any]:
     return {
         "modality": modality,
-        "method": found.method,
-        "protocol": found.protocol,
-        "setting": found.setting,
+        "method": result.method,
+        "protocol": result.protocol,
+        "setting": result.setting,
         "metrics": {
-            "accuracy": found.accuracy,
-            "balanced accuracy": found.balanced_accuracy,
-            "macro F1": found.macro_f1,
-            "top-5 accuracy": found.top5,
+            "accuracy": result.accuracy,
+            "balanced accuracy": result.balanced_accuracy,
+            "macro F1": result.macro_f1,
+            "top-5 accuracy": result.top5,
         },
-        "intervals": {name: list(bounds) for name, bounds in found.intervals.items()},
-        "chance": found.majority,
-        "labels": found.labels,
-        "confusion": found.confusion.tolist() if len(found.labels) <= MOST_SHOWN else None,
-        "most_confused": [list(pair) for pair in most_confused(found)],
+        "intervals": {name: list(bounds) for name, bounds in result.intervals.items()},
+        "chance": result.majority,
+        "labels": result.labels,
+        "confusion": result.confusion.tolist() if len(result.labels) <= MOST_SHOWN else None,
+        "most_confused": [list(pair) for pair in most_confused(result)],
     }

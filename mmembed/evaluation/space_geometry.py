@@ -1,4 +1,4 @@
-"""How the vectors lie: effective rank, gaps, alignment, hubs, shared neighbours, maps in the plane.
+"""Geometry of a space: effective rank, gaps, alignment, hubs, shared neighbours, maps in the plane.
 
 Pure functions over unit vectors; they know nothing of files or reports. Large arrays are read a
 block of rows at a time, without a float64 copy of the whole.
@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from mmembed.evaluation.space_neighbours import Neighbours, nearest
+from mmembed.neighbors.tied_lists import TiedLists, tied_lists
 
 BLOCK_ROWS = 1 << 14
 NEIGHBOURS = 10
@@ -23,7 +23,7 @@ MOST_COMPARED = 10_000  # rows, where each is compared with each
 
 @dataclass(frozen=True)
 class Hubness:
-    """How unevenly points occur among the neighbours of others.
+    """Unevenness with which points occur among the neighbours of others.
 
     Attributes:
         skewness: of the number of lists a point is on; 0 where that is symmetric, well above 1
@@ -107,7 +107,7 @@ def uniformity(vectors: np.ndarray, most: int = 2000) -> float:
 def hubness(
     vectors: np.ndarray, neighbours: int = NEIGHBOURS, most: int = MOST_COMPARED
 ) -> Hubness:
-    """Return how unevenly points occur among the ``neighbours`` nearest of others.
+    """Return the unevenness with which points occur among the ``neighbours`` nearest of others.
 
     Radovanović, Nanopoulos and Ivanović (2010), "Hubs in space", JMLR 11: the skewness of the
     k-occurrence N_k. Points that tie for the last places of a list are on it in part, so copies of
@@ -124,8 +124,8 @@ def hubness(
     if len(chosen) < 3:
         return Hubness(float("nan"), float("nan"), float("nan"))
     times = np.zeros(len(chosen))
-    for found in nearest(chosen, chosen, neighbours, same=True):
-        times += np.bincount(found.column, found.share, len(chosen))
+    for lists in tied_lists(chosen, chosen, neighbours, same=True):
+        times += np.bincount(lists.column, lists.share, len(chosen))
     spread, centred = times.std(), times - times.mean()
     skewness = float((centred**3).mean() / spread**3) if spread > 1e-6 else 0.0
     return Hubness(skewness, float((times == 0).mean()), float(times.max()))
@@ -155,16 +155,15 @@ def neighbour_overlap(
     if len(chosen) < 2:
         return float("nan")
     a, b = first[chosen], second[chosen]
-    lists = zip(
-        nearest(a, a, neighbours, same=True), nearest(b, b, neighbours, same=True), strict=True
-    )
-    common = sum(float(_table(x, len(a)).minimum(_table(y, len(a))).sum()) for x, y in lists)
+    each = (tied_lists(x, x, neighbours, same=True) for x in (a, b))
+    both = zip(*each, strict=True)
+    common = sum(float(_table(x, len(a)).minimum(_table(y, len(a))).sum()) for x, y in both)
     return common / (len(a) * min(neighbours, len(a) - 1))
 
 
-def _table(found: Neighbours, targets: int) -> csr_matrix:
-    """Return the shares of a block of lists as a sparse ``(queries, targets)``."""
-    return csr_matrix((found.share, (found.row, found.column)), shape=(found.queries, targets))
+def _table(lists: TiedLists, items: int) -> csr_matrix:
+    """Return the shares of a block of lists as a sparse ``(queries, items)``."""
+    return csr_matrix((lists.share, (lists.row, lists.column)), shape=(lists.queries, items))
 
 
 def even_sample(rows: int, most: int) -> np.ndarray:
@@ -192,5 +191,5 @@ def pca_map(vectors: np.ndarray) -> np.ndarray:
     """Return the first two principal components ``(rows, 2)``."""
     if len(vectors) < 2 or not np.ptp(vectors, axis=0).any():
         return np.zeros((len(vectors), 2))
-    found = PCA(min(2, *vectors.shape)).fit_transform(vectors)
-    return np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
+    components = PCA(min(2, *vectors.shape)).fit_transform(vectors)
+    return np.pad(components, ((0, 0), (0, 2 - components.shape[1])))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import skew
 
 import mmembed.evaluation.space_geometry as geometry
-import mmembed.evaluation.space_neighbours as neighbours
+import mmembed.neighbors.tied_lists as tied_lists
 from mmembed.evaluation.space_geometry import (
     alignment,
     effective_rank,
@@ -180,7 +180,7 @@ def test_overlap_of_blocks_is_that_of_the_whole(
     first = unit(rng, 60)
     second = first + 0.3 * unit(rng, 60)
     whole, hubs = neighbour_overlap(first, second), hubness(first)
-    monkeypatch.setattr(neighbours, "BLOCK_SCORES", 200)
+    monkeypatch.setattr(tied_lists, "BLOCK_SCORES", 200)
     assert neighbour_overlap(first, second) == pytest.approx(whole, rel=1e-12)
     assert hubness(first) == hubs
     assert 0.1 < whole < 0.9

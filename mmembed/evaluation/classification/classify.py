@@ -19,8 +19,8 @@ from mmembed.evaluation.classification.zero_shot import (
     prototype_scores,
     zero_shot_scores,
 )
-from mmembed.evaluation.space_neighbours import nearest
 from mmembed.evaluation.statistics import Interval
+from mmembed.neighbors.tied_lists import tied_lists
 
 NEIGHBOURS = 10
 TEMPERATURE = 0.07
@@ -38,7 +38,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Classification:
-    """What a classifier said of the test items of one modality.
+    """The classes that a classifier gave to the test items of one modality, and its scores.
 
     Where classes tie for a row, it is given to each in part, so counts need not be whole.
 
@@ -116,9 +116,9 @@ def classify(
     tested = test.select(rows)
     sampled = f", sampled evenly by class from {len(test):,}" if len(rows) < len(test) else ""
     if learnt is None:
-        found = _by_folds(tested, classes, sampled)
+        scored = _by_folds(tested, classes, sampled)
     else:
-        found = _by_split(learnt, tested, classes, sampled)
+        scored = _by_split(learnt, tested, classes, sampled)
     if zero_shot is not None:
         protocol = (
             f"{len(zero_shot.classes)} classes by {len(zero_shot.labels)} {zero_shot.source} → "
@@ -130,8 +130,8 @@ def classify(
         if zero_shot.groups is not None:
             protocol += "; no row is compared with texts of its own group"
         scores = zero_shot_scores(zero_shot, tested, classes)
-        found.append(_Scored("zero-shot", protocol, scores, SETTINGS["zero-shot"]))
-    return _judged(found, tested, classes, rows)
+        scored.append(_Scored("zero-shot", protocol, scores, SETTINGS["zero-shot"]))
+    return _classified(scored, tested, classes, rows)
 
 
 def _by_split(train: Labelled, test: Labelled, classes: np.ndarray, sampled: str) -> list[_Scored]:
@@ -140,12 +140,12 @@ def _by_split(train: Labelled, test: Labelled, classes: np.ndarray, sampled: str
     protocol = f"{len(part)} training rows → {len(test)} test rows{sampled}"
     if len(part) < len(train):
         protocol += f"; training rows sampled evenly by class from {len(train):,}"
-    found = []
+    scored = []
     for method, learn in METHODS.items():
         scores, used, note = learn(part, test, classes)
         fewer = f"; learnt from {used} of them" if used < len(part) else ""
-        found.append(_Scored(method, protocol + fewer, scores, _setting(method, {note})))
-    return found
+        scored.append(_Scored(method, protocol + fewer, scores, _setting(method, {note})))
+    return scored
 
 
 def _by_folds(test: Labelled, classes: np.ndarray, sampled: str) -> list[_Scored]:
@@ -154,7 +154,7 @@ def _by_folds(test: Labelled, classes: np.ndarray, sampled: str) -> list[_Scored
     if not parts or any(len(np.unique(test.labels[inside])) < 2 for inside, _ in parts):
         return []
     protocol = f"{len(parts)} folds of {len(test)} rows, stratified, groups never cut{sampled}"
-    found = []
+    scored = []
     for method, learn in METHODS.items():
         scores = np.empty((len(test), len(classes)))
         notes, fewest = set(), ""
@@ -164,29 +164,29 @@ def _by_folds(test: Labelled, classes: np.ndarray, sampled: str) -> list[_Scored
             notes.add(note)
             if used < len(train):
                 fewest = f"; learnt from {used} rows a fold"
-        found.append(_Scored(method, protocol + fewest, scores, _setting(method, notes)))
-    return found
+        scored.append(_Scored(method, protocol + fewest, scores, _setting(method, notes)))
+    return scored
 
 
 def _setting(method: str, notes: set[str]) -> str:
-    """Return how a method works, and in brackets what it came to."""
+    """Return the setting of a method, and in brackets what it came to."""
     said = ", ".join(sorted(filter(None, notes)))
     return SETTINGS[method] + (f" ({said})" if said else "")
 
 
-def _judged(
-    found: list[_Scored], test: Labelled, classes: np.ndarray, rows: np.ndarray
+def _classified(
+    scored: list[_Scored], test: Labelled, classes: np.ndarray, rows: np.ndarray
 ) -> list[Classification]:
     """Turn scores of arranged rows into metrics with intervals, and rows as they came."""
-    if not found:
+    if not scored:
         return []
     truth = np.searchsorted(classes, test.labels)
-    outcomes = [outcome(each.scores, truth) for each in found]
+    outcomes = [outcome(each.scores, truth) for each in scored]
     bounds = intervals(outcomes, truth, test.groups)
     order = np.argsort(rows)
     majority = float(np.bincount(truth).max() / len(truth))
     results = []
-    for each, result, sure in zip(found, outcomes, bounds, strict=True):
+    for each, result, sure in zip(scored, outcomes, bounds, strict=True):
         used, counts = _used_confusion(result, truth)
         values = metrics(counts, float(result.top.mean()))
         results.append(
@@ -242,14 +242,14 @@ def neighbour_votes(train: Labelled, test: Labelled, classes: np.ndarray) -> np.
     """
     codes = np.searchsorted(classes, train.labels)
     votes = np.zeros((len(test), len(classes)))
-    for found in nearest(test.vectors, train.vectors, NEIGHBOURS):
-        best = np.full(found.queries, -np.inf)
-        np.maximum.at(best, found.row, found.score)
-        weights = found.share * np.exp((found.score - best[found.row]) / TEMPERATURE)
-        cells = found.row * len(classes) + codes[found.column]
-        counted = np.bincount(cells, weights, found.queries * len(classes))
-        stop = found.start + found.queries
-        votes[found.start : stop] = counted.reshape(found.queries, len(classes))
+    for lists in tied_lists(test.vectors, train.vectors, NEIGHBOURS):
+        best = np.full(lists.queries, -np.inf)
+        np.maximum.at(best, lists.row, lists.score)
+        weights = lists.share * np.exp((lists.score - best[lists.row]) / TEMPERATURE)
+        cells = lists.row * len(classes) + codes[lists.column]
+        counted = np.bincount(cells, weights, lists.queries * len(classes))
+        stop = lists.start + lists.queries
+        votes[lists.start : stop] = counted.reshape(lists.queries, len(classes))
     votes[:, np.setdiff1d(np.arange(len(classes)), codes)] = -np.inf
     return votes
 

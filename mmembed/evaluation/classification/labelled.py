@@ -1,4 +1,4 @@
-"""Labelled rows to learn from or to test on: how they are sampled, and folds that cut no group."""
+"""Labelled rows to learn from or test on, sampled evenly by class, and folds that cut no group."""
 
 from __future__ import annotations
 

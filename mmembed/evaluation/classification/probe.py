@@ -49,10 +49,10 @@ class Probe:
 
         They are minus infinity for those of the sorted ``classes`` that the probe never saw.
         """
-        found = np.full((len(vectors), len(classes)), -np.inf)
+        scores = np.full((len(vectors), len(classes)), -np.inf)
         logits = vectors.astype(np.float64) @ self.weights.T + self.offsets
-        found[:, np.searchsorted(classes, self.classes)] = logits
-        return found
+        scores[:, np.searchsorted(classes, self.classes)] = logits
+        return scores
 
     def predict(self, vectors: np.ndarray) -> np.ndarray:
         """Return the class ``(rows,)`` of vectors ``(rows, dim)``."""

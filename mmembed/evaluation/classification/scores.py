@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from mmembed.evaluation.space_neighbours import TIE
 from mmembed.evaluation.statistics import Interval, bounded_interval, resampled
 from mmembed.evaluation.vectors import members
+from mmembed.neighbors.tied_lists import FLOAT32_TIE
 
 TOP = 5
 METRICS = {
@@ -27,7 +27,7 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What scores say of each row.
+    """The classes that scores give to each row.
 
     Attributes:
         predicted: code of the class of the best score, the first of those that tie ``(rows,)``.
@@ -48,18 +48,18 @@ class Outcome:
 def outcome(scores: np.ndarray, truth: np.ndarray) -> Outcome:
     """Return the outcome of scores ``(rows, classes)`` and true codes ``(rows,)``.
 
-    Scores within :data:`TIE` of each other tie. Minus infinity is a class that can't be predicted;
-    every row has at least one that can.
+    Scores within ``FLOAT32_TIE`` of each other tie. Minus infinity is a class that can't be
+    predicted; every row has at least one that can.
     """
-    row, column = np.nonzero(scores >= scores.max(1, keepdims=True) - TIE)
+    row, column = np.nonzero(scores >= scores.max(1, keepdims=True) - FLOAT32_TIE)
     tied = np.bincount(row, minlength=len(scores))
     shares = csr_matrix((1 / tied[row], (row, column)), shape=scores.shape)
     predicted = column[np.append(0, tied.cumsum()[:-1])] if len(scores) else np.empty(0, int)
     if int(np.isfinite(scores).any(0).sum()) <= TOP:
         return Outcome(predicted, shares, np.full(len(scores), np.nan))
     own = scores[np.arange(len(scores)), truth][:, None]
-    better = (scores > own + TIE).sum(1)
-    equal = ((scores >= own - TIE) & (scores <= own + TIE)).sum(1)
+    better = (scores > own + FLOAT32_TIE).sum(1)
+    equal = ((scores >= own - FLOAT32_TIE) & (scores <= own + FLOAT32_TIE)).sum(1)
     top = np.clip((TOP - better) / np.maximum(equal, 1), 0, 1)
     return Outcome(predicted, shares, np.where(np.isfinite(own[:, 0]), top, 0.0))
 
@@ -110,10 +110,10 @@ def intervals(
     pairs = np.unique(np.stack([truth, clusters], 1), axis=0)[:, 0]
     each = np.bincount(pairs, minlength=1)
     rarest = int(each[each > 0].min(initial=count) * (each > 0).sum())
-    found = []
+    bounds = []
     for result, sample in zip(results, samples, strict=True):
         hits = result.hits(truth)
-        found.append(
+        bounds.append(
             {
                 name: bounded_interval(
                     np.concatenate(values or [np.empty(0)]),
@@ -124,7 +124,7 @@ def intervals(
                 for name, values in sample.items()
             }
         )
-    return found
+    return bounds
 
 
 def _metrics(

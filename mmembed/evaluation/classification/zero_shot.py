@@ -18,7 +18,7 @@ from mmembed.evaluation.vectors import members, unit
 
 @dataclass(frozen=True)
 class ClassVectors:
-    """Vectors that stand for classes: one or more prompts, texts or rows a class.
+    """Vectors that stand for classes: one or more prompts, texts or rows of each class.
 
     Attributes:
         labels: the class of each ``(texts,)``.

@@ -1,1 +1,1 @@
-"""What is wrong with the data, looked for before anything is scored."""
+"""Faults of the data, looked for before anything is scored."""

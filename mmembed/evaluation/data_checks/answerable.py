@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmembed.evaluation.data_checks.data_fault import EXAMPLES, Fault, counted
+from mmembed.evaluation.data_checks.data_fault import EXAMPLES, DataFault, counted
 
 JUDGED = "qrels"
 PAIRING = ("group", "stem")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How many queries of a direction have an answer.
+class QueryCount:
+    """The queries of a direction, counted, and those that nothing answers.
 
     Attributes:
         direction: ``image → audio``.
@@ -30,7 +30,7 @@ class Asked:
     examples: Sequence[str] = ()
 
 
-def lint_relevance(asked: Sequence[Asked]) -> list[Fault]:
+def lint_relevance(counts: Sequence[QueryCount]) -> list[DataFault]:
     """Return a fault for each direction in which queries have nothing relevant.
 
     A label, group or stem that answers nothing in any direction means something else (a speaker, a
@@ -39,30 +39,30 @@ def lint_relevance(asked: Sequence[Asked]) -> list[Fault]:
     need not come in pairs.
 
     Args:
-        asked: every direction under every notion of relevance whose keys both sides have.
+        counts: every direction under every notion of relevance whose keys both sides have.
     """
-    useful = {each.relevance for each in asked if each.unanswerable < each.queries}
+    useful = {each.relevance for each in counts if each.unanswerable < each.queries}
     if not useful:
-        count = max((each.queries for each in asked), default=0)
+        count = max((each.queries for each in counts), default=0)
         message = (
             "nothing says which files belong together (no two share a label or a group, and no "
             "judgement joins two), so no retrieval can be scored: give the media such a column"
         )
-        return [Fault("nothing-relevant", count, message)]
-    labels = [each for each in asked if each.relevance == "label"]
+        return [DataFault("nothing-relevant", count, message)]
+    labels = [each for each in counts if each.relevance == "label"]
     answered = {each.direction for each in labels if not each.unanswerable}
     return [
         _fault(each)
-        for each in asked
+        for each in counts
         if each.unanswerable
         and (each.relevance in useful or each.relevance == JUDGED)
         and not (each.relevance in PAIRING and each.direction in answered)
     ]
 
 
-def lint_qrels(unknown_queries: Sequence[str], unknown_targets: Sequence[str]) -> list[Fault]:
+def lint_qrels(unknown_queries: Sequence[str], unknown_targets: Sequence[str]) -> list[DataFault]:
     """Return faults for judged queries and targets that are not among the items."""
-    found = []
+    faults = []
     for what, ids in (("query", unknown_queries), ("target", unknown_targets)):
         different = tuple(dict.fromkeys(ids))
         if different:
@@ -70,11 +70,11 @@ def lint_qrels(unknown_queries: Sequence[str], unknown_targets: Sequence[str]) -
                 f"{counted(len(different), what)} of the qrels not in the dataset: judge what was "
                 f"embedded, or embed what was judged (ids are the paths of the dataset)"
             )
-            found.append(Fault("unknown-id", len(different), message, different[:EXAMPLES]))
-    return found
+            faults.append(DataFault("unknown-id", len(different), message, different[:EXAMPLES]))
+    return faults
 
 
-def _fault(asked: Asked) -> Fault:
+def _fault(asked: QueryCount) -> DataFault:
     examples = tuple(asked.examples[:EXAMPLES])
     if asked.unanswerable == asked.queries:
         message = (
@@ -82,10 +82,10 @@ def _fault(asked: Asked) -> Fault:
             f"{counted(asked.queries, 'query')}, so nothing is scored there: check that both "
             f"sides write it alike"
         )
-        return Fault("nothing-relevant", asked.unanswerable, message, examples)
+        return DataFault("nothing-relevant", asked.unanswerable, message, examples)
     message = (
         f"{asked.direction}: nothing relevant by {asked.relevance} to {asked.unanswerable:,} of "
         f"{counted(asked.queries, 'query')}, left out of the scores: add what answers them, or "
         f"remove them"
     )
-    return Fault("unanswerable", asked.unanswerable, message, examples)
+    return DataFault("unanswerable", asked.unanswerable, message, examples)

@@ -1,4 +1,4 @@
-"""The words of text rows: which are none, and which are the same but for how they are written."""
+"""The words of text rows: rows without a word, and rows of the same words."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def captions_of(items: Items) -> np.ndarray | None:
     rows = np.flatnonzero(items.modality == "text")
     if all(items.caption[row] is None for row in rows):
         return None
-    found = np.full(len(items), "", dtype=object)
+    captions = np.full(len(items), "", dtype=object)
     for row in rows:
         text = items.caption[row]
-        found[row] = "" if text is None or text.strip() in PLACEHOLDERS else fold(text)
-    return found
+        captions[row] = "" if text is None or text.strip() in PLACEHOLDERS else fold(text)
+    return captions
 
 
 def fold(text: str) -> str:
@@ -39,7 +39,7 @@ def has_word(text: str) -> bool:
 
 
 def worded(captions: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return which rows ``(rows,)`` have a word."""
+    """Return whether each row ``(rows,)`` has a word."""
     return np.array([has_word(captions[row]) for row in rows], bool)
 
 

@@ -1,4 +1,4 @@
-"""What a fault of the data is: a code, a count, a sentence, and a few examples."""
+"""A fault of the data: a code, a count, a sentence, and a few examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 EXAMPLES = 5
 
-Kind = Literal[
+FaultKind = Literal[
     "missing",
     "length",
     "nan",
@@ -27,7 +27,7 @@ Kind = Literal[
 
 
 @dataclass(frozen=True)
-class Fault:
+class DataFault:
     """Something wrong with the data.
 
     Attributes:
@@ -37,7 +37,7 @@ class Fault:
         examples: a few paths (ids, of a qrels file); copies stand behind what they are copies of.
     """
 
-    kind: Kind
+    kind: FaultKind
     count: int
     message: str
     examples: tuple[str, ...] = ()

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmembed.evaluation.space_geometry import even_sample
+from mmembed.neighbors.distances import nearest_distances
+from mmembed.neighbors.products import one_excluded
+from mmembed.neighbors.vector_rows import SelectedRows
 
 NEAR = 0.01  # farther apart than this (cosine 0.99995) is no copy, however empty the space is
 NEARER = 0.2  # of a low nearest-neighbour distance inside a split: a copy is nearer than that
@@ -22,7 +25,7 @@ SAMPLE = 300  # rows that show what distances are usual
 PRODUCTS = 1 << 40  # multiplications to spend; 10,000 × 1,000,000 × 512 takes most of them
 OVERHEAD = 64  # what looking for the best of a row of products costs, in multiplications
 NARROW = 32  # dimensions that copies are looked for in; projected, they are no farther apart
-ROWS, COLUMNS = 1024, 4096
+BLOCK_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Copies:
 
 @dataclass(frozen=True)
 class Usual:
-    """How far the nearest neighbour inside a split usually is.
+    """The usual distance of the nearest neighbour inside a split.
 
     Attributes:
         low: the :data:`LOW` quantile of the distances.
@@ -57,23 +60,17 @@ class Usual:
     rows: int
 
 
-def squared_lengths(vectors: np.ndarray) -> np.ndarray:
-    """Return float32 ``(rows,)``, not finite where a vector is not; no copy of the vectors."""
-    with np.errstate(all="ignore"):
-        return np.einsum("ij,ij->i", vectors, vectors)
-
-
 def row_codes(vectors: np.ndarray) -> np.ndarray:
     """Return a hash ``(rows,)`` of 64 bits, the same for the same numbers (-0.0 is 0.0)."""
     codes = np.empty(len(vectors), np.int64)
-    for start in range(0, len(vectors), COLUMNS):
-        block = vectors[start : start + COLUMNS] + np.float32(0)
-        codes[start : start + COLUMNS] = [hash(row.tobytes()) for row in block]
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        block = vectors[start : start + BLOCK_ROWS] + np.float32(0)
+        codes[start : start + BLOCK_ROWS] = [hash(row.tobytes()) for row in block]
     return codes
 
 
 def repeats(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return places ``(repeats,)`` of codes that were there before, and where they were first."""
+    """Return the places ``(repeats,)`` of codes that were there before, and their first places."""
     _, first, which = np.unique(codes, return_index=True, return_inverse=True)
     firsts = first[which.reshape(-1)]
     again = np.flatnonzero(firsts != np.arange(len(codes)))
@@ -96,13 +93,13 @@ def copies_across(vectors: np.ndarray, splits: Sequence[np.ndarray]) -> Copies:
         splits: indices ``(rows of a split,)`` of usable vectors, without overlap.
     """
     splits = sorted((rows for rows in splits if len(rows)), key=len)
-    found: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0, int), np.empty(0, int))]
+    pairs: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0, int), np.empty(0, int))]
     compared = total = 0
     if len(splits) < 2:
-        return Copies(*found[0], 0, 0)
+        return Copies(*pairs[0], 0, 0)
     codes = [row_codes_of(vectors, rows) for rows in splits]
     if len(repeats(codes[-1])[0]) > len(splits[-1]) / 2:
-        return Copies(*found[0], 0, 0)
+        return Copies(*pairs[0], 0, 0)
     usual = usual_distance(vectors, splits[-1])
     narrow = _projection(vectors.shape[1])
     width = vectors.shape[1] if narrow is None else NARROW
@@ -112,20 +109,23 @@ def copies_across(vectors: np.ndarray, splits: Sequence[np.ndarray]) -> Copies:
         partners = _equal(codes[i], np.concatenate(codes[i + 1 :]))
         chosen = even_sample(len(asked), max(1, budget // len(given)))
         if usual is not None:
-            distances, places = nearest(vectors, asked[chosen], given, narrow=narrow)
+            distances, places = nearest_distances(
+                vectors[asked[chosen]], SelectedRows(vectors, given), projection=narrow
+            )
             near = distances[:, 0] <= copy_distance(usual, len(asked), len(given))
             new = near & (partners[chosen] < 0)
             partners[chosen[new]] = places[new, 0]
         copied = np.flatnonzero(partners >= 0)
-        found.append((asked[copied], given[partners[copied]]))
+        pairs.append((asked[copied], given[partners[copied]]))
         compared, total = compared + len(chosen), total + len(asked)
-    rows, others = (np.concatenate(part) for part in zip(*found, strict=True))
+    rows, others = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return Copies(rows, others, compared, total)
 
 
 def row_codes_of(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return :func:`row_codes` of some rows without a copy of them all."""
-    parts = [row_codes(vectors[rows[i : i + COLUMNS]]) for i in range(0, len(rows), COLUMNS)]
+    starts = range(0, len(rows), BLOCK_ROWS)
+    parts = [row_codes(vectors[rows[start : start + BLOCK_ROWS]]) for start in starts]
     return np.concatenate(parts or [np.empty(0, np.int64)])
 
 
@@ -146,7 +146,8 @@ def usual_distance(vectors: np.ndarray, rows: np.ndarray) -> Usual | None:
     """
     affordable = PRODUCTS // 4 // (len(rows) * (vectors.shape[1] + OVERHEAD))
     chosen = even_sample(len(rows), max(50, min(SAMPLE, affordable)))
-    distances, _ = nearest(vectors, rows[chosen], rows, count=2, own=chosen)
+    others = SelectedRows(vectors, rows)
+    distances, _ = nearest_distances(vectors[rows[chosen]], others, 2, one_excluded(chosen))
     distances = distances[(distances[:, 0] > SAME) & np.isfinite(distances[:, 1])]
     if len(distances) < 3:
         return None
@@ -158,59 +159,6 @@ def usual_distance(vectors: np.ndarray, rows: np.ndarray) -> Usual | None:
     return Usual(float(low), float(dimension), len(rows))
 
 
-def nearest(
-    vectors: np.ndarray,
-    asked: np.ndarray,
-    given: np.ndarray,
-    count: int = 1,
-    own: np.ndarray | None = None,
-    narrow: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return distances and places in ``given``, ``(asked, count)``, nearest first.
-
-    Candidates come from float32 products, the best ``count`` of a block; their distances from
-    differences, since products can't tell distances below 5e-4.
-
-    Args:
-        vectors: float32 unit vectors ``(rows, dim)``.
-        asked: indices of rows.
-        given: indices of rows to look among.
-        count: how many to return; infinitely far where there are fewer.
-        own: place in ``given`` of each asked row, which is not its own neighbour.
-        narrow: orthonormal ``(dim, few)``; candidates are the nearest in that space, which are not
-            always the nearest, but copies among neighbours that are much farther are.
-    """
-    distances = np.full((len(asked), count), np.inf, np.float32)
-    places = np.full((len(asked), count), -1)
-    wanted = vectors[asked]
-    sought = wanted
-    if narrow is not None:
-        sought = np.column_stack([wanted @ narrow, np.ones(len(wanted), np.float32)])
-    for start in range(0, len(given), COLUMNS):
-        block = offered = vectors[given[start : start + COLUMNS]]
-        if narrow is not None:  # a·b - b²/2 is most where a - b is least
-            offered = block @ narrow
-            offered = np.column_stack([offered, squared_lengths(offered) / -2])
-        for first in range(0, len(asked), ROWS):
-            part = slice(first, min(first + ROWS, len(asked)))
-            scores = sought[part] @ offered.T
-            at = np.arange(len(scores))
-            if own is not None:
-                here = np.flatnonzero((own[part] >= start) & (own[part] < start + len(block)))
-                scores[here, own[part][here] - start] = -np.inf
-            for _ in range(min(count, len(block))):
-                best = scores.argmax(1)
-                far = np.linalg.norm(block[best] - wanted[part], axis=1)
-                far[np.isneginf(scores[at, best])] = np.inf
-                scores[at, best] = -np.inf
-                every = np.column_stack([distances[part], far])
-                where = np.column_stack([places[part], start + best])
-                order = np.argsort(every, axis=1, kind="stable")[:, :count]
-                distances[part] = np.take_along_axis(every, order, 1)
-                places[part] = np.take_along_axis(where, order, 1)
-    return distances, places
-
-
 def _projection(dim: int) -> np.ndarray | None:
     """Return a random orthonormal matrix ``(dim, NARROW)``; None where that saves little."""
     if dim <= 2 * NARROW:
@@ -220,7 +168,7 @@ def _projection(dim: int) -> np.ndarray | None:
 
 
 def _equal(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return where in ``others`` each code is, -1 where it is not."""
+    """Return the place in ``others`` of each code, -1 where it is not there."""
     values, first = np.unique(others, return_index=True)
     place = np.minimum(np.searchsorted(values, codes), len(values) - 1)
     return np.where(values[place] == codes, first[place], -1)

@@ -7,12 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmembed.evaluation.data_checks.captions import captions_of, first_of_each, worded
-from mmembed.evaluation.data_checks.data_fault import EXAMPLES, Fault, Kind, counted
-from mmembed.evaluation.data_checks.duplicates import (
-    copies_across,
-    repeats,
-    row_codes_of,
-)
+from mmembed.evaluation.data_checks.data_fault import EXAMPLES, DataFault, FaultKind, counted
+from mmembed.evaluation.data_checks.duplicates import copies_across, repeats, row_codes_of
 from mmembed.evaluation.items import Items, Notion
 from mmembed.evaluation.space_geometry import effective_rank, even_sample
 from mmembed.evaluation.unusable_vectors import in_words, lint_vectors, usable
@@ -20,10 +16,10 @@ from mmembed.evaluation.unusable_vectors import in_words, lint_vectors, usable
 FLAT = 1.5  # effective rank below which vectors have one direction and nothing else
 CONE = 0.99  # mean cosine above which vectors hardly differ, whatever their rank
 SAMPLE = 2000
-KEYS: tuple[tuple[Kind, Notion], ...] = (("unlabelled", "label"), ("ungrouped", "group"))
+KEYS: tuple[tuple[FaultKind, Notion], ...] = (("unlabelled", "label"), ("ungrouped", "group"))
 
 
-def lint(items: Items, everything: Items) -> list[Fault]:
+def lint(items: Items, everything: Items) -> list[DataFault]:
     """Return the faults of vectors, queries and keys of what is scored, and of the splits.
 
     Args:
@@ -41,7 +37,7 @@ def lint(items: Items, everything: Items) -> list[Fault]:
     ]
 
 
-def _outside(items: Items, everything: Items) -> Iterator[Fault]:
+def _outside(items: Items, everything: Items) -> Iterator[DataFault]:
     """Yield faults of the vectors of splits that are not scored."""
     if len(everything) > len(items):
         scored = set(zip(items.modality, items.names(), strict=True))
@@ -50,14 +46,14 @@ def _outside(items: Items, everything: Items) -> Iterator[Fault]:
         yield from lint_vectors(others, " of other splits", "the classifiers and comparisons")
 
 
-def _vectors(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
+def _vectors(items: Items, captions: np.ndarray | None) -> Iterator[DataFault]:
     fine = usable(items)
     for modality in items.modalities:
         rows = np.flatnonzero((items.modality == modality) & fine)
         collapse = _collapse(items, rows)
         if collapse:
             message = f"the {modality} vectors have collapsed: {collapse}"
-            yield Fault("collapsed", len(rows), message, _paths(items, rows))
+            yield DataFault("collapsed", len(rows), message, _paths(items, rows))
             continue
         if modality == "text" and captions is not None:
             rows = rows[(first_of_each(captions, rows) == rows) & worded(captions, rows)]
@@ -70,11 +66,11 @@ def _vectors(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
                 f"another{_differing(items, again, first)}: remove what is there twice, or each "
                 f"counts again and ties with its copy"
             )
-            yield Fault("repeated", len(again), message, _pairs(items, first, again))
+            yield DataFault("repeated", len(again), message, _pairs(items, first, again))
 
 
 def _collapse(items: Items, rows: np.ndarray) -> str:
-    """Return how usable vectors of a modality have collapsed; nothing if they have not.
+    """Return the way that usable vectors of a modality have collapsed; empty if they have not.
 
     Vectors of one narrow cone need no low rank, and two classes need but one direction, with
     its two ends; a gap between modalities is none, since each is looked at alone.
@@ -95,7 +91,7 @@ def _collapse(items: Items, rows: np.ndarray) -> str:
     )
 
 
-def _queries(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
+def _queries(items: Items, captions: np.ndarray | None) -> Iterator[DataFault]:
     if captions is None:
         return
     rows = np.flatnonzero(items.modality == "text")
@@ -106,7 +102,7 @@ def _queries(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
             f"punctuation, or a placeholder such as nan), which nothing can answer: write the "
             f"caption, or remove the row"
         )
-        yield Fault("empty-query", int(empty.sum()), message, _paths(items, rows[empty]))
+        yield DataFault("empty-query", int(empty.sum()), message, _paths(items, rows[empty]))
     asked = rows[~empty]
     first = first_of_each(captions, asked)
     again, first = asked[first != asked], first[first != asked]
@@ -115,10 +111,10 @@ def _queries(items: Items, captions: np.ndarray | None) -> Iterator[Fault]:
             f"{len(again):,} of {counted(len(asked), 'text query')} with the words of another"
             f"{_differing(items, again, first)}: merge them into one, or each counts again"
         )
-        yield Fault("duplicate-query", len(again), message, _pairs(items, first, again))
+        yield DataFault("duplicate-query", len(again), message, _pairs(items, first, again))
 
 
-def _keys(items: Items) -> Iterator[Fault]:
+def _keys(items: Items) -> Iterator[DataFault]:
     for kind, notion in KEYS:
         unknown = items.keys(notion) < 0
         partly = np.zeros(len(items), bool)
@@ -133,10 +129,10 @@ def _keys(items: Items) -> Iterator[Fault]:
                 f"{notion}: give {'it' if len(rows) == 1 else 'them'} one, or leave the {notion} "
                 f"out"
             )
-            yield Fault(kind, len(rows), message, _paths(items, rows))
+            yield DataFault(kind, len(rows), message, _paths(items, rows))
 
 
-def _splits(everything: Items) -> Iterator[Fault]:
+def _splits(everything: Items) -> Iterator[DataFault]:
     home: dict[str, str] = {}
     cut: dict[str, int] = {}
     for row, (group, split) in enumerate(zip(everything.group, everything.split, strict=True)):
@@ -147,7 +143,9 @@ def _splits(everything: Items) -> Iterator[Fault]:
             f"{counted(len(cut), 'group')} in more than one split (such as {next(iter(cut))}), so "
             f"the scores leak: split by group"
         )
-        yield Fault("split-leak", len(cut), message, _paths(everything, np.array([*cut.values()])))
+        yield DataFault(
+            "split-leak", len(cut), message, _paths(everything, np.array([*cut.values()]))
+        )
     names = sorted({split for split in everything.split if split is not None})
     fine = usable(everything)
     for modality in everything.modalities if len(names) > 1 else ():
@@ -157,20 +155,22 @@ def _splits(everything: Items) -> Iterator[Fault]:
         if _collapse(everything, rows):
             continue
         parts = [rows[everything.split[rows] == name] for name in names]
-        found = copies_across(everything.vectors, parts)
-        if len(found.rows):
+        copies = copies_across(everything.vectors, parts)
+        if len(copies.rows):
             message = (
-                f"{in_words(everything, len(found.rows), modality)} with nearly the vector of one "
+                f"{in_words(everything, len(copies.rows), modality)} with nearly the vector of one "
                 f"in another split, so the scores leak: keep copies in one split, or remove them"
             )
-            if found.compared < found.rows_to_compare:
-                message += f" (sought for {found.compared:,} of {found.rows_to_compare:,}, evenly)"
-            examples = _pairs(everything, found.partners, found.rows)
-            yield Fault("near-duplicate", len(found.rows), message, examples)
+            if copies.compared < copies.rows_to_compare:
+                message += (
+                    f" (sought for {copies.compared:,} of {copies.rows_to_compare:,}, evenly)"
+                )
+            examples = _pairs(everything, copies.partners, copies.rows)
+            yield DataFault("near-duplicate", len(copies.rows), message, examples)
 
 
 def _differing(items: Items, again: np.ndarray, first: np.ndarray) -> str:
-    """Say how many repeats have another label or group than what they repeat."""
+    """Return words on the repeats that have another label or group than what they repeat."""
     other = np.zeros(len(again), bool)
     for _, notion in KEYS:
         keys = items.keys(notion)

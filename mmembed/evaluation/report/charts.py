@@ -1,4 +1,4 @@
-"""What the charts of the page draw: the map, the recall curves, ranks and confusion matrices.
+"""Data of the page's charts: the map, the recall curves, ranks and confusion matrices.
 
 Everything here is JSON-ready but for NaN, and free of markup; the scripts of the page draw it.
 """
@@ -19,18 +19,18 @@ MOST_LABELS = 40  # of a confusion matrix that is drawn
 LONGEST_CAPTION = 240
 
 
-def chart_data(found: Evaluation, numbers: dict[str, Any]) -> dict[str, Any]:
+def chart_data(evaluation: Evaluation, numbers: dict[str, Any]) -> dict[str, Any]:
     """Return the data of all charts.
 
     Args:
-        found: what was evaluated.
+        evaluation: the results.
         numbers: its ``to_dict()``.
     """
-    points = _map(found.items)
+    points = _map(evaluation.items)
     return {
         "map": points,
-        "items": describe(found.items, [point["i"] for point in points]),
-        "modalities": found.items.modalities,
+        "items": describe(evaluation.items, [point["i"] for point in points]),
+        "modalities": evaluation.items.modalities,
         "retrieval": [_curves(row) for row in numbers["retrieval"]],
         "classification": [_confusion(row) for row in numbers["classification"]],
     }
@@ -50,7 +50,7 @@ def caption(items: Items, index: int) -> str:
 
 
 def describe(items: Items, index: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Return what is said of items, by their index."""
+    """Return path, modality, label, span and words of items, by their index."""
     return {
         i: {
             "path": str(items.path[i]),
@@ -73,7 +73,7 @@ def _map(items: Items) -> list[dict[str, Any]]:
     return [
         {
             "i": int(i),
-            **{name: [round(float(x), 3) for x in found[row]] for name, found in places.items()},
+            **{name: [round(float(x), 3) for x in at[row]] for name, at in places.items()},
         }
         for row, i in enumerate(index)
     ]

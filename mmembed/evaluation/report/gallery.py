@@ -1,4 +1,4 @@
-"""Which queries the report shows, with their first results."""
+"""Queries that the report shows, with their first results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from mmembed.evaluation.compare import Comparison
 from mmembed.evaluation.directions import Direction
 from mmembed.evaluation.items import Items
-from mmembed.evaluation.retrieval.retrieval import top
+from mmembed.evaluation.retrieval.metrics import MAIN
+from mmembed.neighbors.exact import top_k
 
 SHOWN = 4
 RESULTS = 5
@@ -25,7 +26,7 @@ LISTS = {
 
 @dataclass(frozen=True)
 class Result:
-    """An item that a query found.
+    """An item among the first results of a query.
 
     Attributes:
         index: of the item.
@@ -45,7 +46,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Example:
-    """A query, how well it did, and its first results.
+    """A query, its average precision, and its first results.
 
     Attributes:
         query: index of the item.
@@ -87,7 +88,7 @@ def choose(items: Items, direction: Direction) -> Gallery:
     """
     result = direction.result
     keys = items.select(items.modality == direction.query).keys("label")[result.queries]
-    precision = result.values["mAP"]
+    precision = result.values[MAIN]
     worst = np.argsort(precision, kind="stable")
     wrong = np.flatnonzero(result.values["R@1"] <= 0)
     confused = wrong[np.argsort(-result.sure[wrong], kind="stable")]
@@ -127,19 +128,19 @@ def _examples(
     places = np.concatenate([*lists.values(), np.empty(0, int)]).astype(int)
     asked, given = items.select(mine[result.queries[places]]), items.select(theirs)
     own = asked.own(given) if direction.query == direction.target else None
-    best, scores = top(asked.ranked, given.ranked, RESULTS, own)
-    found = []
+    best, scores = top_k(asked.ranked, given.ranked, RESULTS, own)
+    examples = []
     for row, place in enumerate(places):
-        relevant, grades = direction.judge.of(int(result.queries[place]))
+        relevant, grades = direction.relevant.of(int(result.queries[place]))
         grade = dict(zip(relevant.tolist(), grades.tolist(), strict=True))
         results = [
             Result(int(theirs[j]), float(score), grade.get(int(j), 0.0))
             for j, score in zip(best[row], scores[row], strict=True)
         ]
-        found.append(
+        examples.append(
             Example(
                 int(mine[result.queries[place]]),
-                float(result.values["mAP"][place]),
+                float(result.values[MAIN][place]),
                 float(result.values["median rank"][place]),
                 int(result.relevant[place]),
                 int(result.targets[place]),
@@ -149,7 +150,7 @@ def _examples(
         )
     ends = np.cumsum([len(places) for places in lists.values()])
     return {
-        name: found[end - len(lists[name]) : end]
+        name: examples[end - len(lists[name]) : end]
         for name, end in zip(lists, ends.tolist(), strict=True)
     }
 

@@ -1,4 +1,4 @@
-"""What the page shows of the scores at a glance: tiles, a matrix a metric, and what changed."""
+"""Scores at a glance for the page: tiles, a matrix of each metric, and changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 
 from mmembed.evaluation.compare import Change
 from mmembed.evaluation.results import PROBE
+from mmembed.evaluation.retrieval.metrics import BY_NAME, MAIN
 from mmembed.evaluation.tables import number, span
-
-FIRST = "mAP"
-RANK = "median rank"
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Cell:
         interval: where it lies with 95 % confidence, as it is shown.
         chance: what no knowledge gives, as it is shown.
         queries: number of queries that it is the mean of.
-        lift: how far the score is from chance (0) to perfect (1); shades the cell.
+        lift: share of the way from chance (0) to perfect (1); shades the cell.
     """
 
     value: str
@@ -80,7 +78,7 @@ class Shift:
 
 def matrices(numbers: dict[str, Any]) -> list[Matrix]:
     """Return a matrix a notion of relevance and metric, of ``Evaluation.to_dict()``."""
-    found = []
+    made = []
     for relevance in dict.fromkeys(r["relevance"] for r in numbers["retrieval"]):
         rows = [r for r in numbers["retrieval"] if r["relevance"] == relevance]
         present = {r[end] for r in rows for end in ("query", "target")}
@@ -89,22 +87,22 @@ def matrices(numbers: dict[str, Any]) -> list[Matrix]:
             cells = {(r["query"], r["target"]): _cell(r, metric) for r in rows}
             queries = [m for m in names if any(q == m for q, _ in cells)]
             targets = [m for m in names if any(t == m for _, t in cells)]
-            found.append(Matrix(relevance, metric, queries, targets, cells))
-    return found
+            made.append(Matrix(relevance, metric, queries, targets, cells))
+    return made
 
 
 def tiles(numbers: dict[str, Any]) -> list[Tile]:
     """Return the weakest direction under each notion, and the probe of each modality."""
-    found = []
+    made = []
     for relevance in dict.fromkeys(r["relevance"] for r in numbers["retrieval"]):
         rows = [r for r in numbers["retrieval"] if r["relevance"] == relevance]
-        row = min(rows, key=lambda r: r["metrics"][FIRST])
+        row = min(rows, key=lambda r: r["metrics"][MAIN])
         place = ("lowest: " if len(rows) > 1 else "") + f"{row['query']} → {row['target']}"
-        found.append(_tile(f"mAP by {relevance}", place, row, FIRST, row["chance"][FIRST]))
+        made.append(_tile(f"{MAIN} by {relevance}", place, row, MAIN, row["chance"][MAIN]))
     for row in numbers["classification"]:
         if row["method"] == PROBE:
-            found.append(_tile(PROBE, row["modality"], row, "accuracy", row["chance"]))
-    return found
+            made.append(_tile(PROBE, row["modality"], row, "accuracy", row["chance"]))
+    return made
 
 
 def shifts(changes: list[Change]) -> list[Shift]:
@@ -114,13 +112,13 @@ def shifts(changes: list[Change]) -> list[Shift]:
         for bound in (*each.interval, each.value - each.other):
             if math.isfinite(bound):
                 widest[each.metric] = max(abs(bound), widest.get(each.metric, 1e-9))
-    found = []
+    made = []
     for each in changes:
         middle = each.value - each.other
         places = (end if math.isfinite(end) else middle for end in (*each.interval, middle))
         low, high, middle = (place / widest[each.metric] for place in places)
-        found.append(Shift(each, low, middle, high))
-    return found
+        made.append(Shift(each, low, middle, high))
+    return made
 
 
 def _tile(name: str, of: str, row: dict[str, Any], metric: str, chance: float) -> Tile:
@@ -137,9 +135,10 @@ def _cell(row: dict[str, Any], metric: str) -> Cell:
 
 
 def _lift(metric: str, value: float, chance: float) -> float:
-    """Return how far a score is from chance to perfect; of ranks by their logarithm."""
-    if metric == RANK:
-        return _bounded(1 - math.log(value) / math.log(chance)) if chance > 1 else 0.0
+    """Return the share of the way from chance to perfect; of ranks by their logarithm."""
+    if BY_NAME[metric].better == "lower":
+        ranks = value >= 1 and chance > 1
+        return _bounded(1 - math.log(value) / math.log(chance)) if ranks else 0.0
     lowest = chance if chance == chance else 0.0
     return _bounded((value - lowest) / max(1 - lowest, 1e-9))
 

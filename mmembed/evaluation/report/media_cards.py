@@ -31,7 +31,7 @@ AHEAD = 4  # files that each process has waiting
 
 @dataclass(frozen=True)
 class MediaCards:
-    """What can be seen and heard on the page.
+    """Pictures and sounds of the page.
 
     Attributes:
         pictures: data URI by index of the item.
@@ -75,7 +75,7 @@ def media_cards(
         wanted[index] = Wanted(path, str(items.modality[index]), span, length)
     made = _thumbnails(wanted)
     unshown["broken"] = sum(not made[index].picture for index in wanted)
-    sentences = [files.said(reason, count) for reason, count in unshown.items() if count]
+    sentences = [files.sentence(reason, count) for reason, count in unshown.items() if count]
     return {index: made.get(index, Thumbnail()) for index in shown}, sentences
 
 
@@ -99,14 +99,14 @@ def _thumbnails(wanted: Mapping[int, Wanted]) -> dict[int, Thumbnail]:
 
 
 def sound_seconds(sounds: int, budget: float = 3e6) -> float:
-    """Return how long each sound may be so that all of them stay within about ``budget`` bytes."""
+    """Return the seconds of each sound with which all stay within about ``budget`` bytes."""
     if sounds == 0:
         return LONGEST_SECONDS
     return float(np.clip(budget / (sounds * SECOND_BYTES), SHORTEST_SECONDS, LONGEST_SECONDS))
 
 
 def fit(made: dict[int, Thumbnail], budget: float) -> MediaCards:
-    """Return what fits into ``budget`` bytes.
+    """Return the pictures and sounds that fit into ``budget`` bytes.
 
     Sounds get up to a share of it, the first ones first. Pictures that are too many are shrunk,
     the last ones first; if all are small and too many still, the last ones are left out.

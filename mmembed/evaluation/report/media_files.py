@@ -66,7 +66,7 @@ class MediaFiles:
         before = self._inside(self._source / path)
         return before if isinstance(before, Path) else below
 
-    def said(self, reason: Reason, count: int) -> str:
+    def sentence(self, reason: Reason, count: int) -> str:
         """Return a sentence on files that are not shown."""
         return f"{counted(count, 'file')} not shown: {self._reasons[reason]}."
 

@@ -122,7 +122,7 @@ def _waveform(file: MediaFile, span: Span | None, sound_seconds: float) -> Thumb
 
 
 def _length(file: MediaFile) -> float:
-    """Return how long a sound or video lasts, in seconds; 0 if that is not known.
+    """Return the seconds that a sound or video lasts; 0 if that is not known.
 
     Raises:
         MediaError: it can't be opened.

@@ -25,6 +25,7 @@ from mmembed.evaluation.report.matrix import matrices, shifts, tiles
 from mmembed.evaluation.report.media_cards import MediaCards, fit, media_cards
 from mmembed.evaluation.report.media_files import MediaFiles
 from mmembed.evaluation.results import Evaluation
+from mmembed.evaluation.retrieval.metrics import MAIN
 from mmembed.evaluation.tables import all_tables, markdown, number, signed, span
 from mmembed.store.whole_file import write_whole
 
@@ -32,14 +33,14 @@ PAGE_BYTES = 14_900_000
 SCRIPTS = ("report.js", "media.js", "charts.js", "map.js")
 
 
-def write_report(found: Evaluation, folder: Path, media: MediaFiles) -> Path:
+def write_report(evaluation: Evaluation, folder: Path, media: MediaFiles) -> Path:
     """Write the report and return the path of its page.
 
     Files are ``report.html``, which needs no network, ``report.json`` and ``report.md`` with the
     same numbers, and ``queries.parquet`` with a row a query and direction.
 
     Args:
-        found: what to report.
+        evaluation: the results.
         folder: made if need be.
         media: the files that pictures and sounds are made of; others are shown by name, and the
             page says how many and why.
@@ -47,33 +48,33 @@ def write_report(found: Evaluation, folder: Path, media: MediaFiles) -> Path:
     Raises:
         StoreError: the disk is full, or the folder can't be written to.
     """
-    numbers = found.to_dict()
+    numbers = evaluation.to_dict()
     text = _json_text(numbers)
-    table, page = query_table(found), folder / "report.html"
+    table, page = query_table(evaluation), folder / "report.html"
     write_whole(folder / "report.json", _text(text + "\n"))
     write_whole(folder / "report.md", _text(markdown(numbers)))
     write_whole(folder / "queries.parquet", lambda p: pq.write_table(table, p, compression="zstd"))
-    write_whole(page, _text(_page(found, numbers, media)))
+    write_whole(page, _text(_page(evaluation, numbers, media)))
     return page
 
 
 def _json_text(numbers: dict[str, Any]) -> str:
     """Return numbers and names as JSON that a terminal shows as text: control as ``\\uNNNN``."""
     text = json.dumps(_finite(numbers), indent=2, ensure_ascii=False, allow_nan=False)
-    return re.sub(f"(?!\n){CONTROL.pattern}", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(f"(?!\n){CONTROL.pattern}", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _text(text: str) -> Callable[[Path], object]:
     return lambda path: path.write_text(text, "utf-8", errors="replace")
 
 
-def _page(found: Evaluation, numbers: dict[str, Any], media: MediaFiles) -> str:
+def _page(evaluation: Evaluation, numbers: dict[str, Any], media: MediaFiles) -> str:
     """Return the page; its pictures and sounds fill what the rest leaves of its size."""
-    galleries = [choose(found.items, direction) for direction in found.directions]
-    changed = _changed(found)
-    charts = chart_data(found, numbers)
+    galleries = [choose(evaluation.items, direction) for direction in evaluation.directions]
+    changed = _changed(evaluation)
+    charts = chart_data(evaluation, numbers)
     made, unshown = media_cards(
-        found.items,
+        evaluation.items,
         by_importance([*galleries, *changed]),
         _mixed([point["i"] for point in charts["map"]]),
         media,
@@ -88,26 +89,27 @@ def _page(found: Evaluation, numbers: dict[str, Any], media: MediaFiles) -> str:
     )
     environment.filters |= {"number": number, "span": span, "signed": signed}
     environment.globals |= {
-        "caption": lambda index: caption(found.items, index),
-        "span_text": lambda index: span_text(found.items, index),
+        "caption": lambda index: caption(evaluation.items, index),
+        "span_text": lambda index: span_text(evaluation.items, index),
     }
 
     def render(cards: MediaCards) -> str:
         shown = {"pictures": cards.pictures, "sounds": cards.sounds}
         return environment.get_template("report.html.j2").render(
-            found=numbers,
-            sentences=found.sentences,
-            notions=found.notions,
+            numbers=numbers,
+            main=MAIN,
+            sentences=evaluation.sentences,
+            notions=evaluation.notions,
             tiles=tiles(numbers),
             matrices=matrices(numbers),
-            shifts=shifts(found.comparison.changes) if found.comparison else [],
+            shifts=shifts(evaluation.comparison.changes) if evaluation.comparison else [],
             galleries=galleries,
             changed=changed,
-            first=_weakest(found),
+            first=_weakest(evaluation),
             list_notes=LISTS,
             most_labels=MOST_LABELS,
             tables=all_tables(numbers),
-            items=found.items,
+            items=evaluation.items,
             cards=cards,
             unshown=unshown,
             points=len(charts["map"]),
@@ -122,17 +124,20 @@ def _page(found: Evaluation, numbers: dict[str, Any], media: MediaFiles) -> str:
     return render(fit(made, PAGE_BYTES - len(bare.encode("utf-8", "replace"))))
 
 
-def _weakest(found: Evaluation) -> int:
+def _weakest(evaluation: Evaluation) -> int:
     """Return the place of the direction that scores least under the first notion of relevance."""
-    first = [i for i, d in enumerate(found.directions) if d.relevance == found.notions[0]]
-    return min(first, key=lambda i: found.directions[i].result.mean("mAP"), default=0)
+    first = [i for i, d in enumerate(evaluation.directions) if d.relevance == evaluation.notions[0]]
+    return min(first, key=lambda i: evaluation.directions[i].result.mean(MAIN), default=0)
 
 
-def _changed(found: Evaluation) -> list[Gallery]:
+def _changed(evaluation: Evaluation) -> list[Gallery]:
     """Return the queries that changed most, of each direction in which any did."""
-    if found.comparison is None:
+    if evaluation.comparison is None:
         return []
-    each = [moved(found.items, direction, found.comparison) for direction in found.directions]
+    each = [
+        moved(evaluation.items, direction, evaluation.comparison)
+        for direction in evaluation.directions
+    ]
     return [gallery for gallery in each if gallery.examples]
 
 
@@ -148,7 +153,7 @@ def _template_file(name: str) -> str:
 
 
 def _hash(script: str) -> str:
-    """Return what a Content-Security-Policy calls a script."""
+    """Return the name of a script in a Content-Security-Policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
@@ -162,7 +167,7 @@ def _finite(value: Any) -> Any:
 
 
 def _legible(value: Any) -> Any:
-    """Return what a template shows, control characters as text; markup of its own as it is."""
+    """Return a value for a template, control characters as text; markup of its own as it is."""
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -1,1 +1,1 @@
-"""Exact ranks and their metrics, from arrays alone."""
+"""Retrieval: metrics of exact ranks, from arrays alone."""

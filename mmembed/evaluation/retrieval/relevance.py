@@ -1,4 +1,4 @@
-"""What is relevant to a query: items of the same key, or those that a qrels file names.
+"""Relevance of targets to a query: those of the same key, or those that a qrels file names.
 
 It knows items by number, and nothing of vectors or metrics.
 """
@@ -15,7 +15,7 @@ Answers = tuple[np.ndarray, np.ndarray]
 
 
 class Relevance(Protocol):
-    """What is relevant to each query of one direction."""
+    """The targets that are relevant to each query of one direction."""
 
     @property
     def most(self) -> int:
@@ -27,7 +27,7 @@ class Relevance(Protocol):
 
 @dataclass(frozen=True)
 class Spans:
-    """Where items lie in time: seconds ``(items,)``, NaN for what has no time."""
+    """Start and end of items in seconds ``(items,)``, NaN for what has no time."""
 
     start: np.ndarray
     end: np.ndarray
@@ -47,7 +47,7 @@ class Spans:
 
 @dataclass(frozen=True)
 class SameKey:
-    """Targets with the query's key are relevant.
+    """Relevance of the targets with the query's key.
 
     Args:
         queries: integers ``(queries,)``; -1 is unknown and relevant to nothing.
@@ -79,16 +79,16 @@ class SameKey:
         if self.queries[query] < 0:
             return np.empty(0, int), np.empty(0)
         low, high = self._bounds[query]
-        found = self._order[low:high]
+        same = self._order[low:high]
         if self.moments is not None:
             asked, given = self.moments
-            found = found[given.overlaps(asked.start[query], asked.end[query], found)]
-        return found, np.ones(len(found))
+            same = same[given.overlaps(asked.start[query], asked.end[query], same)]
+        return same, np.ones(len(same))
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Targets are relevant as they were judged.
+    """Relevance as somebody judged it.
 
     Args:
         starts: int ``(queries + 1,)``: the judgements of query i are ``starts[i]:starts[i + 1]``.
@@ -112,8 +112,8 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Of:
-    """What is relevant to some of the queries, numbered anew.
+class RelevanceOfSome:
+    """Relevance to some of the queries, numbered anew.
 
     Args:
         relevance: of all queries.

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmembed.evaluation.retrieval.metrics import METRICS, PER_QUERY, Ties, abstention, hit, values
-from mmembed.evaluation.retrieval.scoring import TIE
+from mmembed.evaluation.retrieval.metrics import BY_NAME, METRICS, values
+from mmembed.evaluation.retrieval.rank_metrics import hit
+from mmembed.evaluation.retrieval.ties import Ties
+from mmembed.evaluation.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Retrieval:
     """The metrics of one direction, a value a query that has something relevant.
 
     Attributes:
-        values: by metric of :data:`PER_QUERY`, float64 ``(answerable,)``.
+        values: by the name of a metric, float64 ``(answerable,)``.
         queries: indices ``(answerable,)`` of the queries that have something relevant.
         unanswerable: indices of the queries with nothing relevant among the targets.
         relevant: number of relevant targets ``(answerable,)`` of each query.
@@ -37,22 +39,33 @@ class Retrieval:
     gain: tuple[np.ndarray, np.ndarray]
 
     def mean(self, metric: str) -> float:
-        """Return a metric over all answerable queries (the median, for the median rank)."""
+        """Return a metric of :data:`METRICS` by its name, over all answerable queries."""
         if len(self.queries) == 0:
             return float("nan")
-        if metric == "nAUC":
-            return abstention(self.values["mAP"], self.sure, TIE)
-        found = self.values[metric]
-        return float(np.median(found) if metric == "median rank" else found.mean())
+        return BY_NAME[metric].aggregate.of(self.values[metric], self.sure)
 
     def summary(self) -> dict[str, float]:
-        """Return every metric of :data:`METRICS`."""
-        return {name: self.mean(name) for name in METRICS}
+        """Return every metric of :data:`METRICS`, by name."""
+        return {metric.name: self.mean(metric.name) for metric in METRICS}
+
+    def intervals(self, clusters: np.ndarray) -> dict[str, Interval]:
+        """Return the 95 % interval of each metric, by resampling clusters of queries.
+
+        Args:
+            clusters: integers ``(answerable,)``; queries of one cluster are drawn together.
+        """
+        intervals: dict[str, Interval] = {}
+        for aggregate in dict.fromkeys(metric.aggregate for metric in METRICS):
+            names = [metric.name for metric in METRICS if metric.aggregate is aggregate]
+            columns = np.stack([self.values[name] for name in names], 1)
+            each = aggregate.intervals(columns, self.sure, clusters)
+            intervals |= dict(zip(names, each, strict=True))
+        return {metric.name: intervals[metric.name] for metric in METRICS}
 
     def chance(self) -> dict[str, float]:
         """Return what an encoder that gives every file the same vector would score."""
         if len(self.queries) == 0:
-            return dict.fromkeys(METRICS, float("nan"))
+            return {metric.name: float("nan") for metric in METRICS}
         nothing = np.zeros(len(self.queries), int)
         number = np.arange(len(self.queries))
         gain, ideal = self.gain
@@ -63,7 +76,7 @@ class Retrieval:
             self.unanswerable,
             self.relevant,
             self.targets,
-            ties.first(),
+            ties.first,
             nothing.astype(float),
             self.gain,
         )
@@ -90,8 +103,9 @@ def _one(parts: Sequence[Retrieval]) -> Retrieval:
         return np.concatenate([getattr(part, name) for part in parts])
 
     gain, ideal = (np.concatenate([part.gain[i] for part in parts]) for i in (0, 1))
+    names = [metric.name for metric in METRICS]
     return Retrieval(
-        {name: np.concatenate([part.values[name] for part in parts]) for name in PER_QUERY},
+        {name: np.concatenate([part.values[name] for part in parts]) for name in names},
         column("queries"),
         column("unanswerable"),
         column("relevant"),

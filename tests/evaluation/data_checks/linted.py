@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmembed.evaluation.data_checks.answerable import Asked
+from mmembed.evaluation.data_checks.answerable import QueryCount
 from mmembed.evaluation.items import NOTIONS, Items
 
 
@@ -132,7 +132,7 @@ SHAPES = {
 }
 
 
-def asked_by_key(items: Items) -> list[Asked]:
+def asked_by_key(items: Items) -> list[QueryCount]:
     """Count what has an answer as retrieval would: in every direction whose sides have keys."""
     found = []
     pairs = list(permutations(items.modalities, 2)) or [(m, m) for m in items.modalities]
@@ -146,5 +146,5 @@ def asked_by_key(items: Items) -> list[Asked]:
                 continue
             missing = asked[counts[keys[asked]] <= (query == target)]
             paths = tuple(items.path[missing[:5]])
-            found.append(Asked(f"{query} → {target}", notion, len(asked), len(missing), paths))
+            found.append(QueryCount(f"{query} → {target}", notion, len(asked), len(missing), paths))
     return found

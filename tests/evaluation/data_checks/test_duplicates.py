@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -15,14 +15,13 @@ from mmembed.evaluation.data_checks.duplicates import (
     Usual,
     copies_across,
     copy_distance,
-    nearest,
     repeats,
     row_codes,
     row_codes_of,
-    squared_lengths,
     usual_distance,
 )
 from mmembed.evaluation.data_checks.lint import lint
+from mmembed.neighbors.distances import COLUMNS, ROWS
 
 from .linted import Shape, changed, unit
 
@@ -53,40 +52,8 @@ def test_codes_do_not_depend_on_the_block(
 ) -> None:
     rows = rng.normal(size=(50, 3)).astype(np.float32)
     codes = row_codes(rows)
-    monkeypatch.setattr(duplicates, "COLUMNS", 7)
+    monkeypatch.setattr(duplicates, "BLOCK_ROWS", 7)
     assert (row_codes(rows) == codes).all()
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 60), st.integers(1, 3), st.integers(0, 99))
-def test_nearest_are_those_of_all_distances(asked: int, given_: int, count: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    vectors = unit(rng.normal(size=(asked + given_, 8)))
-    targets = np.arange(asked, asked + given_)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "COLUMNS", 16)
-        patch.setattr(duplicates, "ROWS", 9)
-        distances, places = nearest(vectors, np.arange(asked), targets, count)
-    every = np.linalg.norm(vectors[:asked, None] - vectors[targets], axis=2)
-    wanted = np.sort(every, axis=1)[:, :count]
-    assert np.allclose(distances[:, : wanted.shape[1]], wanted, atol=1e-6)
-    assert np.isinf(distances[:, wanted.shape[1] :]).all()
-    assert (places[:, 0] == every.argmin(1)).all()
-
-
-def test_a_row_is_not_its_own_neighbour(rng: np.random.Generator) -> None:
-    vectors = unit(rng.normal(size=(30, 8)))
-    rows = np.arange(30)
-    _, places = nearest(vectors, rows[::3], rows, count=2, own=rows[::3])
-    assert not (places == rows[::3, None]).any()
-
-
-def test_distances_below_what_products_can_tell_are_right(rng: np.random.Generator) -> None:
-    vectors = unit(rng.normal(size=(40, 64)))
-    copies = unit(vectors + 1e-5 * unit(rng.normal(size=vectors.shape)))
-    distances, places = nearest(np.concatenate([vectors, copies]), np.arange(40), np.arange(40, 80))
-    assert places[:, 0].tolist() == list(range(40))
-    assert distances[:, 0] == pytest.approx(1e-5, rel=0.2)
 
 
 @pytest.mark.parametrize("dim", [2, 3, 6, 12])
@@ -159,11 +126,10 @@ def test_what_is_too_much_is_sampled_and_said(
 def test_memory_is_bounded_by_the_block(rng: np.random.Generator) -> None:
     vectors = unit(rng.normal(size=(40_000, 64)).astype(np.float32))
     tracemalloc.start()
-    squared_lengths(vectors)
     copies_across(vectors, [np.arange(38_000), np.arange(38_000, 40_000)])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 4 * duplicates.ROWS * duplicates.COLUMNS * 4  # a few blocks of scores
+    assert peak < 4 * ROWS * COLUMNS * 4  # a few blocks of scores
 
 
 def test_a_sample_is_told_in_the_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmembed.errors import StoreError
-from mmembed.evaluation.data_checks.answerable import Asked, lint_qrels, lint_relevance
+from mmembed.evaluation.data_checks.answerable import QueryCount, lint_qrels, lint_relevance
 from mmembed.evaluation.data_checks.captions import fold, has_word
-from mmembed.evaluation.data_checks.data_fault import Fault, counted
+from mmembed.evaluation.data_checks.data_fault import DataFault, counted
 from mmembed.evaluation.data_checks.lint import lint, usable
 from mmembed.evaluation.items import Items
 from mmembed.store.table import EmbeddingTable
@@ -215,19 +215,19 @@ def test_a_whole_modality_without_a_key_is_no_fault(texts: Items) -> None:
 
 
 def test_media_without_a_partner_are_no_fault_where_labels_answer_all() -> None:
-    pairs = Asked("image → audio", "group", 900, 450)
-    assert lint_relevance([Asked("image → audio", "label", 900, 0), pairs]) == []
-    (alone,) = lint_relevance([Asked("image → audio", "label", 900, 1), pairs])[1:]
+    pairs = QueryCount("image → audio", "group", 900, 450)
+    assert lint_relevance([QueryCount("image → audio", "label", 900, 0), pairs]) == []
+    (alone,) = lint_relevance([QueryCount("image → audio", "label", 900, 1), pairs])[1:]
     assert (alone.kind, alone.count) == ("unanswerable", 450)
     assert [f.count for f in lint_relevance([pairs])] == [450]
 
 
 def test_unanswerable_queries_are_counted_by_direction() -> None:
     asked = [
-        Asked("image → audio", "label", 40, 1, ["a.png"]),
-        Asked("audio → image", "label", 40, 0),
-        Asked("image → video", "label", 7, 7, ["a.png", "b.png"]),
-        Asked("image → audio", "group", 40, 40),
+        QueryCount("image → audio", "label", 40, 1, ["a.png"]),
+        QueryCount("audio → image", "label", 40, 0),
+        QueryCount("image → video", "label", 7, 7, ["a.png", "b.png"]),
+        QueryCount("image → audio", "group", 40, 40),
     ]
     found = lint_relevance(asked)
     assert [fault.to_dict() for fault in found] == [
@@ -246,12 +246,12 @@ def test_unanswerable_queries_are_counted_by_direction() -> None:
             "examples": ["a.png", "b.png"],
         },
     ]
-    judged = lint_relevance([*asked, Asked("image → audio", "qrels", 3, 3)])
+    judged = lint_relevance([*asked, QueryCount("image → audio", "qrels", 3, 3)])
     assert [fault.count for fault in judged] == [1, 7, 3]
 
 
-@pytest.mark.parametrize("asked", [[], [Asked("image → audio", "group", 5, 5)]])
-def test_data_without_any_key_is_named_once(asked: list[Asked]) -> None:
+@pytest.mark.parametrize("asked", [[], [QueryCount("image → audio", "group", 5, 5)]])
+def test_data_without_any_key_is_named_once(asked: list[QueryCount]) -> None:
     (fault,) = lint_relevance(asked)
     assert fault.kind == "nothing-relevant"
     assert fault.message == (
@@ -268,8 +268,8 @@ def test_judged_ids_that_are_not_there_are_named() -> None:
         "(ids are the paths of the dataset)"
     )
     assert found == [
-        Fault("unknown-id", 2, f"2 queries {advice}", ("a", "b")),
-        Fault("unknown-id", 1200, f"1,200 targets {advice}", ("t0", "t1", "t2", "t3", "t4")),
+        DataFault("unknown-id", 2, f"2 queries {advice}", ("a", "b")),
+        DataFault("unknown-id", 1200, f"1,200 targets {advice}", ("t0", "t1", "t2", "t3", "t4")),
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmembed.evaluation.data_checks.answerable import lint_qrels, lint_relevance
-from mmembed.evaluation.data_checks.data_fault import Fault
+from mmembed.evaluation.data_checks.data_fault import DataFault
 from mmembed.evaluation.data_checks.lint import lint
 from mmembed.evaluation.items import Items
 
@@ -27,7 +27,7 @@ def scored(items: Items) -> Items:
     return items.select(items.split == "test") if (items.split == "test").any() else items
 
 
-def all_faults(items: Items) -> list[Fault]:
+def all_faults(items: Items) -> list[DataFault]:
     return [*lint(scored(items), items), *lint_relevance(asked_by_key(scored(items)))]
 
 

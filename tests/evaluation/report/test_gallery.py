@@ -109,10 +109,10 @@ def test_grades_of_judgements_are_shown(rng: np.random.Generator) -> None:
     places = int((items.modality == direction.query).sum())
     best = choose(items, direction).lists["best"][0]
     row = int(np.flatnonzero(theirs == best.results[2].index)[0])
-    judge = Judged(np.arange(places + 1), np.full(places, row), np.full(places, 3.0))
+    relevant = Judged(np.arange(places + 1), np.full(places, row), np.full(places, 3.0))
     shown = next(
         e
-        for e in choose(items, replace(direction, judge=judge)).lists["best"]
+        for e in choose(items, replace(direction, relevant=relevant)).lists["best"]
         if e.query == best.query
     )
     assert [r.grade for r in shown.results] == [0, 0, 3.0, 0, 0]

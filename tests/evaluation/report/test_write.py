@@ -73,12 +73,12 @@ def test_matrices_say_the_numbers_of_the_json(page: str, found: dict[str, Any]) 
     assert len(found["retrieval"]) == 24
     for row in found["retrieval"]:
         for metric in METRICS:
-            start = f"{metric}, relevant by {row['relevance']}:"
+            start = f"{metric.name}, relevant by {row['relevance']}:"
             table = next(t for title, t in tables.items() if title.startswith(start))
             column = table[0].index(f"→ {row['target']}")
             cell = next(line for line in table if line[0] == row["query"])[column]
-            shown = [row["metrics"][metric], row["chance"][metric]]
-            bounds = span(row["intervals"].get(metric))
+            shown = [row["metrics"][metric.name], row["chance"][metric.name]]
+            bounds = span(row["intervals"].get(metric.name))
             assert cell.split() == [number(shown[0]), bounds, "chance", number(shown[1])]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise, permutations
 from math import comb
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmembed.evaluation.retrieval.metrics import METRICS, PER_QUERY, abstention
+from mmembed.evaluation.retrieval.abstention import abstention
+from mmembed.evaluation.retrieval.metrics import BY_NAME, MAIN, MEANS, METRICS
 from mmembed.evaluation.retrieval.relevance import Judged, SameKey
-from mmembed.evaluation.retrieval.retrieval import Retrieval, score
+from mmembed.evaluation.retrieval.result import Retrieval
+from mmembed.evaluation.retrieval.retrieval import score
 
 
 def unit(rng: np.random.Generator, rows: int, dim: int = 8) -> np.ndarray:
@@ -96,7 +99,7 @@ def test_ties_are_the_mean_over_all_orders(data: st.DataObject) -> None:
     ]
     each = [plain_metrics([grades[i] for i in order]) for order in orders]
     ours = scored(scores, np.array(grades))
-    for name in PER_QUERY:
+    for name in each[0]:
         expected = np.mean([m[name] for m in each])
         assert ours.values[name][0] == pytest.approx(expected, abs=1e-9), name
 
@@ -146,8 +149,40 @@ def test_hand_made_case() -> None:
     assert found["nDCG@10"][0] == pytest.approx(gain / (1 + 1 / np.log2(3)))
 
 
-def test_every_metric_is_explained() -> None:
-    assert set(PER_QUERY) | {"nAUC"} == set(METRICS)
+def test_every_metric_has_a_name_and_a_help_of_its_own() -> None:
+    assert list(BY_NAME.values()) == list(METRICS)
+    assert len({metric.help for metric in METRICS}) == len(METRICS)
+    assert MAIN in BY_NAME
+    columns = [metric.column or metric.name for metric in METRICS if metric.column is not None]
+    assert len(set(columns)) == len(columns)
+
+
+def test_means_are_of_values_between_0_and_1(rng: np.random.Generator) -> None:
+    """What the intervals of a mean and its comparison rest on."""
+    keys = rng.integers(0, 5, 80)
+    found = score(unit(rng, 80), unit(rng, 80), [SameKey(keys, keys)])[0]
+    for metric in MEANS:
+        values = found.values[metric.name]
+        assert -1e-12 < values.min() <= values.max() < 1 + 1e-12, metric.name
+        assert found.mean(metric.name) == pytest.approx(values.mean())
+
+
+def test_the_best_ranking_is_best_and_the_worst_worst_on_every_metric() -> None:
+    grades = np.array([1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    scores = np.linspace(0.9, 0.1, 14).tolist()
+    best, worst = scored(scores, grades), scored(scores[::-1], grades)
+    for metric in METRICS:
+        if metric.column is not None:
+            values = best.mean(metric.name), worst.mean(metric.name)
+            assert metric.is_better(*values), metric.name
+            assert not metric.is_better(*values[::-1])
+
+
+def test_the_documents_define_every_metric() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "evaluate.md").read_text("utf-8")
+    table = page[page.index("| metric | definition |") :].split("\n\n")[0].splitlines()[2:]
+    named = [name.strip() for line in table for name in line.split("|")[1].split(",")]
+    assert named == [metric.name for metric in METRICS]
 
 
 def test_abstention_is_one_for_an_oracle_and_zero_by_chance() -> None:

@@ -7,20 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mmembed.evaluation.space_neighbours as neighbours
-from mmembed.evaluation.space_neighbours import nearest
+import mmembed.neighbors.tied_lists as tied_lists_
+from mmembed.neighbors.tied_lists import tied_lists
 
-
-def unit(rng: np.random.Generator, rows: int, dim: int = 8) -> np.ndarray:
-    vectors = rng.normal(size=(rows, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+from .unit_vectors import unit
 
 
 def table(queries: np.ndarray, targets: np.ndarray, count: int, same: bool = False) -> np.ndarray:
     """Return the shares as a dense ``(queries, targets)``."""
     shares = np.zeros((len(queries), len(targets)))
-    for found in nearest(queries, targets, count, same):
-        shares[found.start + found.row, found.column] = found.share
+    for lists in tied_lists(queries, targets, count, same):
+        shares[lists.start + lists.row, lists.column] = lists.share
     return shares
 
 
@@ -61,12 +58,12 @@ def test_blocks_give_what_the_whole_gives(
 ) -> None:
     vectors = unit(rng, 40)
     whole = table(vectors, vectors, 5, same=True)
-    monkeypatch.setattr(neighbours, "BLOCK_SCORES", 130)
+    monkeypatch.setattr(tied_lists_, "BLOCK_SCORES", 130)
     assert np.array_equal(table(vectors, vectors, 5, same=True), whole)
-    assert [found.start for found in nearest(vectors, vectors, 5)] == list(range(0, 40, 3))
+    assert [lists.start for lists in tied_lists(vectors, vectors, 5)] == list(range(0, 40, 3))
 
 
 def test_nothing_has_no_neighbours(rng: np.random.Generator) -> None:
-    assert list(nearest(unit(rng, 0), unit(rng, 3), 2)) == []
-    assert list(nearest(unit(rng, 3), unit(rng, 0), 2)) == []
-    assert list(nearest(unit(rng, 1), unit(rng, 1), 2, same=True)) == []
+    assert list(tied_lists(unit(rng, 0), unit(rng, 3), 2)) == []
+    assert list(tied_lists(unit(rng, 3), unit(rng, 0), 2)) == []
+    assert list(tied_lists(unit(rng, 1), unit(rng, 1), 2, same=True)) == []

@@ -29,7 +29,7 @@ class Metric:
     """A metric of retrieval.
 
     Args:
-        name: as in JSON, tables, the page and ``--fail-under``.
+        name: as in JSON, tables, the page and the bounds that a user sets.
         help: its definition, a phrase.
         compute: the value of each query ``(queries,)`` of the ties that hold relevant items, where
             tied items are in every order.

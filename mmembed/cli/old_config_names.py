@@ -60,7 +60,7 @@ def renamed_config(config: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for old, new in KEYS.items():
         _move(renamed, old, new, lines)
     data = renamed.get("data")
-    augment = data.get("augment") if isinstance(data, dict) else None
+    augment: Any = data.get("augment") if isinstance(data, dict) else None
     for modality, part in augment.items() if isinstance(augment, dict) else ():
         if isinstance(part, dict) and part.get("class_path") in AUDIO_AUGMENT:
             place = f"data.augment.{modality}"

@@ -216,7 +216,8 @@ def _grouped(path: str, given: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _check_types(kind: type, given: dict[str, Any], where: str) -> None:
-    hints, parameters = get_type_hints(kind.__init__), inspect.signature(kind.__init__).parameters
+    hints = get_type_hints(kind.__init__)  # type: ignore[misc]
+    parameters = inspect.signature(kind).parameters
     for name, value in given.items():
         parameter = parameters.get(name)
         if parameter is None or parameter.kind is parameter.VAR_KEYWORD:

@@ -69,8 +69,8 @@ def vector_sums(
             del waiting[following]
             yield sums.pop(following)
             following += 1
-    for bucket, batch in buckets.flush():
-        add(bucket, batch)
+    for full, batch in buckets.flush():
+        add(full, batch)
     while following in waiting:
         yield sums.pop(following)
         following += 1

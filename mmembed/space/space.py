@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class Space(nn.Module):
     @property
     def preprocess(self) -> dict[str, Preprocess]:
         """The preprocess of each field's encoder."""
-        return {field: self.encoders[field].preprocess for field in self.fields}
+        return {field: self._encoder(field).preprocess for field in self.fields}
 
     @property
     def preprocess_of_kind(self) -> dict[str, Preprocess]:
@@ -92,12 +92,15 @@ class Space(nn.Module):
         Raises:
             ConfigError: two fields are of one kind.
         """
-        return {kind: self.encoders[self.field_of(kind)].preprocess for kind in self.modalities}
+        return {kind: self._encoder(self.field_of(kind)).preprocess for kind in self.modalities}
 
     @property
     def device(self) -> torch.device:
         """The device of the weights."""
         return next(self.parameters()).device
+
+    def _encoder(self, field: str) -> Encoder:
+        return cast(Encoder, self.encoders[field])
 
     def field_of(self, name: str) -> str:
         """Return the field of that name, or the only one of the kind of that name.
@@ -223,7 +226,7 @@ class Space(nn.Module):
         """Yield field, padded length and values of each segment of an input."""
         media = as_media(given)
         name = self.field_of(field or media.kind)
-        preprocess: Preprocess = self.encoders[name].preprocess
+        preprocess = self._encoder(name).preprocess
         if isinstance(media, DecodedMedia) and media.kind != preprocess.modality:
             raise ConfigError(
                 f"field {name} takes {preprocess.modality}, but an input is {media.kind}"

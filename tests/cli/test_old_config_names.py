@@ -21,7 +21,7 @@ from mmembed.cli.old_config_names import (
 )
 from mmembed.data import augment
 from mmembed.errors import ConfigError
-from mmembed.space.space import load_space
+from mmembed.space.loading import load_space
 
 Write = Callable[..., str]
 IMAGE = "model__space__init_args__encoders__image__init_args__preprocess"

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from mmembed.cli.commands import main
-from mmembed.space.space import load_space
+from mmembed.space.loading import load_space
 
 Write = Callable[..., str]
 CLASSES = {"class_path": "NormalizedSoftmax", "init_args": {"classes": 2, "dim": 8}}

@@ -17,9 +17,9 @@ from mmembed.decoding.queue import AHEAD_TASKS, GROUP_FILES
 from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
 from mmembed.embedding.engines.local import LocalEngine, local_engine
 from mmembed.embedding.plan.listing import Listing, list_source
-from mmembed.embedding.plan.source_file import File
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError, SpaceError
+from mmembed.media.source_file import File
 from mmembed.paths import place
 from mmembed.space.space import Space
 

@@ -16,7 +16,7 @@ from mmembed.space.fingerprint import fingerprint
 from mmembed.space.space_json import CARD, FORMAT, WEIGHTS
 from mmembed.store.whole_file import write_whole
 
-FINITE_ADVICE = "Train with a lower model.learning_rate, or in fp32 (trainer.precision: 32-true)."
+FINITE_ADVICE = "Train with a lower model.optimizer.lr, or in fp32 (trainer.precision: 32-true)."
 
 
 def save_space(

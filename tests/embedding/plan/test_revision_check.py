@@ -70,6 +70,7 @@ def test_the_command_says_in_one_line_what_changed_and_the_way_out(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     runs()
+    capsys.readouterr()  # a slow machine shows its progress
     monkeypatch.setitem(DECODE_REVISION, "image", 2)
     monkeypatch.setitem(DECODE_REVISION, "audio", 7)
     words = ["embed", str(runs.media), str(runs.out), "--space", str(runs.space), "--workers", "0"]

@@ -162,7 +162,7 @@ class MtebEncoder:
                 truncate_dim=self.truncate_dim,
             )
         except MediaError as error:  # the input that was asked for last: they are decoded in turn
-            raise MediaError(at, error.stage, error.message, error.decoder) from None
+            raise MediaError(at, error.stage, error.message, error.decoder, error.advice) from None
 
     def _meta(self) -> ModelMeta:
         space, mteb = self.space, _mteb()

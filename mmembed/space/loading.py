@@ -102,4 +102,4 @@ def _faults_of(file: str) -> Iterator[None]:
         yield
     except Exception as error:
         text = error if isinstance(error, MmembedError) else f"can't be read: {one_line(error)}"
-        raise SpaceError(f"{file}: {text}") from None
+        raise SpaceError(f"{file}: {text}", advice=getattr(error, "advice", "")) from None

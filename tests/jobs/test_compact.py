@@ -190,7 +190,7 @@ def test_the_command_says_what_it_did_and_what_it_can_not_do(
         assert capsys.readouterr().err == "mmembed: error: --part-rows 0: must be positive\n"
 
 
-@pytest.mark.parametrize("what", ["a folder", "nothing", "a file"])
+@pytest.mark.parametrize("what", ["a folder", "a file"])
 def test_what_is_no_dataset_is_left_alone(what: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     if what == "a folder":

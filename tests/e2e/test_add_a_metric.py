@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     function = f"from {module.removesuffix('.py').replace('/', '.')} import {Path(module).stem}\n"
     above = "from mmembed.evaluation.retrieval.ties import Ties\n"
     replaced(root / METRICS, above, function + above)
-    replaced(root / METRICS, "\n)\nBY_NAME", f"\n{block('Metric(').rstrip()}\n)\nBY_NAME")
+    row = textwrap.indent(block("Metric(").rstrip(), "    ")
+    replaced(root / METRICS, "\n)\nBY_NAME", f"\n{row},\n)\nBY_NAME")
     line = re.search(r"^\| RBP \|.*\n", PAGE, re.MULTILINE)
     assert line is not None
     text = (root / "docs" / "evaluate.md").read_text("utf-8")

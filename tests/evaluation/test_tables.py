@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.evaluation.evaluate import evaluate
@@ -27,12 +27,14 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     return evaluate(one, against=two)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1.5))
 def test_a_score_has_three_digits(value: float) -> None:
     assert float(number(value)) == pytest.approx(value, abs=0.0005 + 1e-9)
     assert len(number(value)) == 5
 
 
+@settings(deadline=None)
 @given(st.floats(1.51, 1e6))
 def test_a_rank_has_one_digit(value: float) -> None:
     assert float(number(value)) == pytest.approx(value, abs=0.05 + 1e-6)

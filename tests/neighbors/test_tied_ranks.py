@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.neighbors.tied_ranks import FLOAT64_TIE, tied_ranks
@@ -11,6 +11,7 @@ from mmembed.neighbors.tied_ranks import FLOAT64_TIE, tied_ranks
 SCORES = st.lists(st.sampled_from([-1.0, -0.2, 0.0, 0.3, 0.3000001, 1.0]), min_size=1)
 
 
+@settings(deadline=None)
 @given(SCORES, st.integers(0, 5), st.data())
 def test_a_rank_is_the_number_of_better_scores(
     scores: list[float], better: int, data: st.DataObject
@@ -22,6 +23,7 @@ def test_a_rank_is_the_number_of_better_scores(
     assert size.tolist() == [scores.count(w) for w in wanted]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30))
 def test_scores_that_differ_by_rounding_tie_and_chains_of_them_too(count: int) -> None:
     chain = 0.5 + 0.9 * FLOAT64_TIE * np.arange(count)

@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -33,6 +33,7 @@ FEW_VALUES = arrays(
 )
 
 
+@settings(deadline=None)
 @given(FEW_VALUES | HALVES)
 def test_codes_are_equal_exactly_where_rows_are(rows: np.ndarray) -> None:
     codes = row_codes(rows)
@@ -40,6 +41,7 @@ def test_codes_are_equal_exactly_where_rows_are(rows: np.ndarray) -> None:
     assert (row_codes_of(rows, np.arange(len(rows))) == codes).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5)))
 def test_a_repeat_is_what_was_there_before(codes: list[int]) -> None:
     again, first = repeats(np.array(codes, np.int64))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mmembed.evaluation.report.charts as charts
@@ -29,6 +29,7 @@ def items_of(words: list[str | None], modality: str = "text", start: float = np.
     )
 
 
+@settings(deadline=None)
 @given(st.text(max_size=600))
 def test_a_caption_is_one_line_that_is_not_too_long(words: str) -> None:
     text = caption(items_of([words]), 0)

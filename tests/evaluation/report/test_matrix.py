@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.evaluation.compare import Change
@@ -33,6 +33,7 @@ def lift(metric: str, value: float, chance: float) -> float:
     return matrix.cells["image", "audio"].lift
 
 
+@settings(deadline=None)
 @given(SHARES, SHARES, SHARES)
 def test_a_better_score_is_never_shaded_less(one: float, other: float, chance: float) -> None:
     low, high = sorted((one, other))
@@ -42,6 +43,7 @@ def test_a_better_score_is_never_shaded_less(one: float, other: float, chance: f
         assert lift("mAP", 1.0, chance) == 1
 
 
+@settings(deadline=None)
 @given(st.floats(1, 1e6), st.floats(1, 1e6), st.floats(1.001, 1e6))
 def test_a_lower_rank_is_never_shaded_less(one: float, other: float, chance: float) -> None:
     low, high = sorted((one, other))
@@ -92,6 +94,7 @@ def change(metric: str, value: float, other: float, ends: tuple[float, float]) -
     return Change("label", "image", "audio", metric, 9, value, other, ends, 0.5, 0.5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(SHARES, SHARES, st.floats(0, 0.5)), min_size=1, max_size=6))
 def test_changes_of_a_metric_share_an_axis(triples: list[tuple[float, float, float]]) -> None:
     changes = [change("mAP", a, b, (a - b - wide, a - b + wide)) for a, b, wide in triples]

@@ -15,6 +15,7 @@ ALL = [MEAN, MEDIAN, ABSTENTION]
 VALUES = arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1))
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_numbers_are_those_of_numpy(values: np.ndarray) -> None:
     sure = values[::-1].copy()

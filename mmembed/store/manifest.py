@@ -15,25 +15,16 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet as pq
 
-from mmembed.errors import ManifestError
-from mmembed.errors.plain_text import reason
+from mmembed.errors import ManifestError, StoreError
 from mmembed.media.folder import is_folder
 from mmembed.modality import MODALITIES, Modality
-from mmembed.paths import Place, RemotePath, place
+from mmembed.paths import Place, place
+from mmembed.store.external import read_table
 
 MEDIA: tuple[Modality, ...] = tuple(m for m in MODALITIES if m != "text")
 COLUMNS = ("id", *MODALITIES, "label", "group", "split")
-AS_TEXT = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in COLUMNS})
-READERS = {  # of an open file: pyarrow takes no path that is not UTF-8
-    ".parquet": pq.read_table,
-    ".csv": lambda file: pyarrow.csv.read_csv(file, convert_options=AS_TEXT),
-    ".jsonl": pyarrow.json.read_json,
-    ".ndjson": pyarrow.json.read_json,
-}
+MANIFEST_ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson")
 
 
 def read_manifest(path: str | Place) -> pa.Table:
@@ -46,14 +37,12 @@ def read_manifest(path: str | Place) -> pa.Table:
     path = place(path)
     if is_folder(path) or not path.is_file():
         raise ManifestError(f"{path}: is neither a folder nor a regular file")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise ManifestError(f"{path}: a manifest ends in {', '.join(READERS)}")
+    if path.suffix.lower() not in MANIFEST_ENDINGS:
+        raise ManifestError(f"{path}: a manifest ends in {', '.join(MANIFEST_ENDINGS)}")
     try:
-        with path.open() if isinstance(path, RemotePath) else path.open("rb") as file:
-            table = reader(file)
-    except (pa.ArrowException, OSError) as error:
-        raise ManifestError(f"{path}: can't be read: {reason(error)}") from None
+        table = read_table(path, COLUMNS)
+    except StoreError as error:
+        raise ManifestError(str(error)) from None
     _check_columns(table.column_names, path)
     table = _complete(table, path)
     _check_rows(table, path)

@@ -28,7 +28,7 @@ Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
 COLUMNS = ("path", "modality", "label", "group", "split", "caption", "start", "end")
 SORTING = ("modality", "path", "segment_index")
-BLOCK_ROWS = 1 << 14
+READ_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -239,8 +239,8 @@ def _means(
         item = np.searchsorted(starts, place[part], side="right") - 1
         items, which = np.unique(item, return_inverse=True)
         sums[items] += members(which, len(items)) @ rows
-    for low in range(0, len(sums), BLOCK_ROWS):
-        sums[low : low + BLOCK_ROWS] = unit(sums[low : low + BLOCK_ROWS])
+    for low in range(0, len(sums), READ_ROWS):
+        sums[low : low + READ_ROWS] = unit(sums[low : low + READ_ROWS])
     sums[usable_of_each(kinds, starts) == 0] = np.nan
     return sums.astype(np.float32), kinds
 
@@ -251,9 +251,9 @@ def _unit_blocks(
     """Yield a slice of the rows of the table, their unit vectors in float64, and their kinds."""
     start = 0
     for block in table.blocks():
-        for low in range(0, len(block.vectors), BLOCK_ROWS):
-            rows, lengths = unit_and_lengths(block.vectors[low : low + BLOCK_ROWS])
-            broken = kinds_of(block.lack[low : low + BLOCK_ROWS], lengths)
+        for low in range(0, len(block.vectors), READ_ROWS):
+            rows, lengths = unit_and_lengths(block.vectors[low : low + READ_ROWS])
+            broken = kinds_of(block.lack[low : low + READ_ROWS], lengths)
             yield slice(start, start + len(rows)), rows, broken
             start += len(rows)
     assert start == len(table)  # all that was allocated for them is written

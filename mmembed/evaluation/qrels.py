@@ -90,7 +90,7 @@ def read_qrels(path: str | Path) -> Qrels:
     try:
         table = read_table(path) if path.suffix in TABLES else _trec(path)
     except StoreError as error:
-        raise ConfigError(str(error), "qrels") from None
+        raise ConfigError(str(error).removeprefix(f"{path}: "), "qrels", path) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"can't be read: {one_line(error)}", "qrels", path) from None
     return _judgements(path, table)

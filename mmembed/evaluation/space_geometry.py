@@ -16,8 +16,8 @@ from sklearn.manifold import TSNE
 
 from mmembed.neighbors.tied_lists import TiedLists, tied_lists
 
-BLOCK_ROWS = 1 << 14
-NEIGHBOURS = 10
+ROWS_AT_ONCE = 1 << 14
+HUB_NEIGHBOURS = 10
 MOST_COMPARED = 10_000  # rows, where each is compared with each
 
 
@@ -71,8 +71,8 @@ def _gram(vectors: np.ndarray) -> np.ndarray:
 
 def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the rows in float64, a block at a time."""
-    for start in range(0, len(vectors), BLOCK_ROWS):
-        yield vectors[start : start + BLOCK_ROWS].astype(np.float64)
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        yield vectors[start : start + ROWS_AT_ONCE].astype(np.float64)
 
 
 def modality_gap(first: np.ndarray, second: np.ndarray) -> float:
@@ -105,7 +105,7 @@ def uniformity(vectors: np.ndarray, most: int = 2000) -> float:
 
 
 def hubness(
-    vectors: np.ndarray, neighbours: int = NEIGHBOURS, most: int = MOST_COMPARED
+    vectors: np.ndarray, neighbours: int = HUB_NEIGHBOURS, most: int = MOST_COMPARED
 ) -> Hubness:
     """Return the unevenness with which points occur among the ``neighbours`` nearest of others.
 
@@ -134,7 +134,7 @@ def hubness(
 def neighbour_overlap(
     first: np.ndarray,
     second: np.ndarray,
-    neighbours: int = NEIGHBOURS,
+    neighbours: int = HUB_NEIGHBOURS,
     most: int = MOST_COMPARED,
 ) -> float:
     """Return the mean share, 0 to 1, of nearest neighbours that two spaces have in common.

@@ -33,7 +33,8 @@ class VectorCollector:
     def finish(self) -> tuple[dict[str, float], list[str]]:
         """Return scores such as ``image-audio/mAP`` and warnings, and start anew.
 
-        Relevance is the label where every item has one, else the group, else the sample.
+        Relevance is the label where every item has one, else the group, else the sample. Vectors
+        that are not finite have scores of NaN.
         """
         vectors = {m: np.concatenate(v) for m, v in self._vectors.items()}
         codes = {m: np.concatenate(c) for m, c in self._codes.items()}
@@ -54,7 +55,11 @@ class VectorCollector:
                     f"{LEARNING_RATE}, or look at the pairs and labels."
                 )
             for second in vectors:
-                if first != second:
+                if first == second:
+                    continue
+                if not (np.isfinite(vectors[first]).all() and np.isfinite(vectors[second]).all()):
+                    scores[f"{first}-{second}/mAP"] = scores[f"{first}-{second}/R@1"] = np.nan
+                else:
                     relevance = SameKey(codes[first][:, kind], codes[second][:, kind])
                     result = score(vectors[first], vectors[second], [relevance])[0]
                     scores[f"{first}-{second}/mAP"] = result.mean("mAP")

@@ -170,7 +170,7 @@ def test_a_wrong_key_is_found_in_its_file(written: Write, capsys: pytest.Capture
     [
         (["--data.batchsize", "3"], "key --data.batchsize; did you mean data.batch_size?"),
         (["--data.batch_size", "x"], "mmembed: error: data.batch_size: expected int, got x"),
-        (["--ckpt_path", "none.ckpt"], "--ckpt_path none.ckpt: no such file"),
+        (["--ckpt_path", "none.ckpt"], "--ckpt-path none.ckpt: no such file"),
         (["--config", "nope.yaml"], "--config nope.yaml: no such file"),
         (["--config=broken.yaml"], "--config broken.yaml: not YAML"),
         (["-c", "list.yaml"], "--config list.yaml: holds no keys such as model and data"),

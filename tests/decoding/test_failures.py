@@ -38,7 +38,7 @@ def test_a_picture_or_video_of_too_many_pixels_is_refused_unseen(
     said = refused(Decoder(ALL, max_pixels=64 * 32 - 1), video)
     assert (said.stage, said.error, said.modality) == ("probe", "MediaError", "video")
     assert said.message == (
-        "has 64 × 32 pixels, more than 2047. Scale it down, or raise --max_pixels."
+        "has 64 × 32 pixels, more than 2047. Scale it down, or raise the limit of pixels."
     )
     ask(Decoder(ALL, max_pixels=65 * 32), image)
 
@@ -48,7 +48,7 @@ def test_sound_that_lasts_too_long_is_refused_undecoded(
 ) -> None:
     path = store("long.wav", pcm(tone(3)))
     said = refused(Decoder(ALL, max_seconds=2.5), path)
-    assert said.message == "lasts 3 s, more than 2 s. Cut it, or raise --max_duration."
+    assert said.message == "lasts 3 s, more than 2 s. Cut it, or raise the limit of length."
     assert (said.stage, said.modality) == ("probe", "audio")
     ask(Decoder(ALL, max_seconds=3.0), path)
 
@@ -152,7 +152,11 @@ class Silent(ImagePreprocess):
     ("preprocess", "error", "message"),
     [
         (NoSpans(), "MediaError", "is too short to embed"),
-        (Greedy(), "MemoryError", "needs more memory than a decode worker may take. Raise --memo"),
+        (
+            Greedy(),
+            "MemoryError",
+            "needs more memory than a decode worker may take. Raise that limit",
+        ),
         (Silent(), "ZeroDivisionError", "no message"),
         (FaultyPreprocess(), "TypeError", "a mistake in a preprocess"),
     ],

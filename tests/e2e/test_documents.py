@@ -113,7 +113,7 @@ def test_every_program_shown_runs(program: str, workplace: Path) -> None:
     for page in PAGES:
         for text in blocks(page, "python"):
             if name := re.match(r"# (\S+/\S+\.py)\n", text):
-                (workplace / name[1]).parent.mkdir(exist_ok=True)
+                (workplace / name[1]).parent.mkdir(parents=True, exist_ok=True)
                 (workplace / name[1]).write_text(text, "utf-8")
     script = workplace / "program.py"
     script.write_text(program, "utf-8")

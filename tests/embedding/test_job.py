@@ -17,7 +17,9 @@ from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.listing import list_source
 from mmembed.embedding.progress import ProgressDisplay
 from mmembed.errors import StoreError
-from mmembed.store.schema import Provenance, row_schema
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.schema import row_schema
 from mmembed.store.table import EmbeddingTable, read_errors
 
 FILES = 10
@@ -59,11 +61,13 @@ def job(tmp_path: Path) -> Job:
         (tmp_path / f"media/{i}").write_text(str(i))
     listing = list_source(tmp_path / "media", tmp_path / "out")
     provenance = Provenance("f" * 32, "scripted", 1, str(tmp_path / "media"))
-    return Job(tmp_path / "out", Catalog(listing), provenance, row_schema(provenance, {}))
+    return Job(
+        EmbeddingDataset(tmp_path / "out"), Catalog(listing), provenance, row_schema(provenance, {})
+    )
 
 
 def test_chunks_are_written_whether_here_or_by_a_worker(job: Job) -> None:
-    write = PartWriter(job.out, job.schema, 1)
+    write = PartWriter(job.dataset, job.schema, 1)
 
     def steps(chunks: Iterable[Chunk]) -> Steps:
         for number, chunk in enumerate(chunks):
@@ -77,11 +81,11 @@ def test_chunks_are_written_whether_here_or_by_a_worker(job: Job) -> None:
     assert summary.reasons == {"probe: is large": 1}
     assert summary.advice == Counter(max_pixels=1)
     assert summary.notes == ["a note"]
-    table = EmbeddingTable.open(job.out)
+    table = EmbeddingTable.open(job.dataset.folder)
     numbers = [float(path) for path in table.column("path")]
     assert sorted(numbers) == [n for n in range(FILES) if n != 3]
     assert np.array_equal(table.vectors[:, 0], numbers)
-    (error,) = read_errors(job.out).to_pylist()
+    (error,) = read_errors(job.dataset.folder).to_pylist()
     assert (error["path"], error["message"]) == ("3", "is large")
 
 
@@ -91,7 +95,7 @@ def test_a_chunk_is_safe_before_the_next_is_asked_for(job: Job) -> None:
     def steps(chunks: Iterable[Chunk]) -> Steps:
         for chunk in chunks:
             yield finish(chunk)
-            parts.append(len(list(Path(str(job.out)).glob("part-*.parquet"))))
+            parts.append(len(list(Path(str(job.dataset.folder)).glob("part-*.parquet"))))
 
     job.run(lambda: Scripted(steps), 3)
     assert parts == [1, 2, 3, 4]

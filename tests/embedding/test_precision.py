@@ -166,7 +166,7 @@ def test_garbage_that_hid_at_first_is_found_and_what_was_not_compared_is_said(
     (note,) = [line for line in str(summary).splitlines() if "bf16" in line]
     assert note.endswith(
         "24 image vectors were computed in fp32; 32 before them were not compared: for them, "
-        "embed into another folder with --precision fp32"
+        "embed into another folder in fp32"
     )
 
 

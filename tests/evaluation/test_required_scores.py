@@ -64,7 +64,7 @@ def test_a_star_and_a_missing_notion_mean_every_direction(evaluation: Evaluation
 @pytest.mark.parametrize("text", ["image-text/mAP=0", "*/mapp=0", "qrels:*/mAP=0", "text/k-NN=0"])
 def test_a_bound_of_nothing_names_what_there_is(evaluation: Evaluation, text: str) -> None:
     where = text.removesuffix("=0")
-    expected = rf"--fail-under {text}: nothing like {where} was scored; there are image-audio, .*"
+    expected = rf"fail_under={text}: nothing like {where} was scored; there are image-audio, .*"
     with pytest.raises(ConfigError, match=expected.replace("*/", r"\*/").replace(":*", r":\*")):
         missed(evaluation, text)
 

@@ -57,7 +57,7 @@ def test_effective_rank_of_blocks_is_that_of_the_whole(
 ) -> None:
     vectors = unit(rng, 100)
     whole = effective_rank(vectors)
-    monkeypatch.setattr(geometry, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(geometry, "ROWS_AT_ONCE", 7)
     assert effective_rank(vectors) == pytest.approx(whole, rel=1e-12)
 
 
@@ -84,7 +84,7 @@ def test_alignment_of_blocks_is_that_of_the_whole(
 ) -> None:
     first, second = unit(rng, 50), unit(rng, 50)
     expected = ((first.astype(float) - second) ** 2).sum(1).mean()
-    monkeypatch.setattr(geometry, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(geometry, "ROWS_AT_ONCE", 8)
     assert alignment(first, second) == pytest.approx(expected, rel=1e-12)
 
 

@@ -203,7 +203,7 @@ def test_a_manifest_is_measured_as_a_folder_is(tmp_path: Path, tiny_space_folder
     manifest.write_text("image,audio,video,label\na.png,b.wav,c.mp4,x\ngone.png,,,y\n")
     measured = bench(manifest, space=tiny_space_folder, machine=Machine(workers=0))
     assert measured.measured == {"image": 1, "audio": 1, "video": 1}
-    assert (measured.found, measured.failed) == (3, 0)  # what is not there can't be measured
+    assert (measured.files, measured.failed) == (3, 0)  # what is not there can't be measured
 
 
 def test_the_draw_is_the_same_for_the_same_seed(

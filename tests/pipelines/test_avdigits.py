@@ -283,5 +283,5 @@ def test_the_command_that_opens_a_config_trains_by_that_config(
 
 
 def test_a_mistyped_option_of_the_pipeline_is_one_line() -> None:
-    with pytest.raises(SystemExit, match=r"avdigits: unknown option .* did you mean images\?"):
+    with pytest.raises(SystemExit, match=r"avdigits: unknown option .* did you mean --images\?"):
         avdigits.main(["--imags", "3"])

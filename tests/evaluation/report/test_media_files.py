@@ -103,7 +103,9 @@ def test_a_source_at_a_url_is_never_asked(
     report = judged(tmp_path, ["a.png", "b.png", "c.png", "d.png"], source)
     assert listener.calls == 0
     assert pictures(report) == []
-    assert "4 files not shown: the source is at a URL, which is not asked; give" in said(report)
+    assert "4 files not shown: the source is at a URL, which is not asked; name the folder" in said(
+        report
+    )
     assert listener.address not in "".join(p.read_text("latin-1") for p in report.iterdir())
 
 

@@ -17,7 +17,7 @@ demo: $(STAMP)
 	$(BIN)/python pipelines/avdigits.py
 
 test: $(STAMP)
-	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ from PIL import Image
 from mmembed.media.audio import decode_audio
 from mmembed.media.image import decode_image
 from mmembed.media.probe import probe
-from mmembed.media.segments import Span, uniform_times
+from mmembed.media.spans import Span, uniform_times
 from mmembed.media.video import decode_video
 
 RATE, MINUTES, FPS = 44100, 10, 25

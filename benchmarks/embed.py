@@ -28,15 +28,19 @@ from corpus import RATE, film, photo, sound
 from fresh_runs import spread
 from page import conditions, write_section
 
-from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
-from mmembed.embedding.bench import bench
-from mmembed.embedding.chunk import Chunk, FileRows
-from mmembed.embedding.folder_listing import FolderListing
-from mmembed.embedding.source_file import File
+from mmembed.embedding.engines.chunk import Chunk, FileRows
+from mmembed.embedding.plan.listing import FolderListing
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
-from mmembed.space import Space, load_space
-from mmembed.store.schema import Provenance, row_schema
-from mmembed.store.writer import write_part
+from mmembed.jobs.bench import bench
+from mmembed.media.source_file import File
+from mmembed.preprocess.audio import AudioPreprocess
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.preprocess.video import VideoPreprocess
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.schema import row_schema
 
 DIM = 512
 ROUNDS, WRITE_ROUNDS = 3, 15
@@ -215,7 +219,7 @@ def write(folder: Path, scale: float) -> str:
         for _ in range(WRITE_ROUNDS):
             began, worked = time.perf_counter(), time.thread_time()
             rows = chunk.rows(schema, DIM)
-            part = write_part(folder, chunk.name, rows, chunk.errors())
+            part = EmbeddingDataset(folder).commit(chunk.name, rows, chunk.errors())
             walls.append(time.perf_counter() - began)
             works.append(time.thread_time() - worked)
             size = part.stat().st_size / rows["embedding"].nbytes

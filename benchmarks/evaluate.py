@@ -26,8 +26,10 @@ import numpy as np
 import pyarrow as pa
 from page import conditions, write_section
 
-from mmembed.store.schema import Provenance, row_schema
-from mmembed.store.writer import errors_table, rows_table, write_part
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.rows import errors_table, rows_table
+from mmembed.store.schema import row_schema
 
 SIDES = {
     "top": "mmembed, the top 100",
@@ -56,18 +58,18 @@ def main() -> None:
     if options.side:
         print(json.dumps(run(options.side, *sizes)))
         return
-    found: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
+    measured: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     for number in range(options.rounds):
         order = list(SIDES)[number % len(SIDES) :] + list(SIDES)[: number % len(SIDES)]
         for side in order:
-            found[side].append(one_side(side, sizes))
-            print(f"{side}: {found[side][-1]}", file=sys.stderr, flush=True)
+            measured[side].append(one_side(side, sizes))
+            print(f"{side}: {measured[side][-1]}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder) / "data", *sizes)
         words = ["-m", "mmembed", "evaluate", f"{folder}/data", "--report", f"{folder}/report"]
         seconds, peak, said = launched(words)
         print(said, file=sys.stderr)
-    text = table(found, sizes, options.rounds)
+    text = table(measured, sizes, options.rounds)
     text += (
         f"| `mmembed evaluate` over the same as Parquet, with the report | {seconds:.0f} | "
         f"| {peak:,.0f} |\n"
@@ -113,7 +115,9 @@ def write_dataset(folder: Path, queries: int, targets: int, dim: int) -> None:
             columns |= {"modality": [kind] * count, "size": [1] * count, "mtime_ns": [1] * count}
             carried = pa.table({"group": [str(g) for g in groups[part]]})
             table = rows_table(columns, rows[part], carried, schema)
-            write_part(folder, f"part-{kind}-{start:07}.parquet", table, errors_table([]))
+            EmbeddingDataset(folder).commit(
+                f"part-{kind}-{start:07}.parquet", table, errors_table([])
+            )
 
 
 def vectors(queries: int, targets: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -142,19 +146,20 @@ def run(side: str, queries: int, targets: int, dim: int) -> dict[str, float]:
         began = time.perf_counter()
         index.search(asked, 100)
         return {"seconds": time.perf_counter() - began}
-    from mmembed.evaluation.ranking.relevance import Judged
-    from mmembed.evaluation.ranking.retrieval import score, top
+    from mmembed.evaluation.retrieval.relevance import Judged
+    from mmembed.evaluation.retrieval.retrieval import score
+    from mmembed.neighbors.exact import top_k
 
     began = time.perf_counter()
     if side == "top":
-        top(asked, given, 100)
+        top_k(asked, given, 100)
         return {"seconds": time.perf_counter() - began}
-    judge = Judged(np.arange(queries + 1), answer, np.ones(queries))
-    found = score(asked, given, [judge])[0].summary()
-    return {"seconds": time.perf_counter() - began, "mAP": found["mAP"]}
+    relevant = Judged(np.arange(queries + 1), answer, np.ones(queries))
+    scores = score(asked, given, [relevant])[0].summary()
+    return {"seconds": time.perf_counter() - began, "mAP": scores["mAP"]}
 
 
-def table(found: dict[str, list[tuple[float, float]]], sizes: list[int], rounds: int) -> str:
+def table(measured: dict[str, list[tuple[float, float]]], sizes: list[int], rounds: int) -> str:
     """Return the section."""
     queries, targets, dim = sizes
     lines = [
@@ -171,11 +176,12 @@ def table(found: dict[str, list[tuple[float, float]]], sizes: list[int], rounds:
         "|---|---:|---:|---:|",
     ]
     for side, title in SIDES.items():
-        seconds = statistics.median(s for s, _ in found[side])
+        seconds = statistics.median(s for s, _ in measured[side])
         ratio = statistics.median(
-            ours[0] / theirs[0] for ours, theirs in zip(found[side], found["faiss"], strict=True)
+            ours[0] / theirs[0]
+            for ours, theirs in zip(measured[side], measured["faiss"], strict=True)
         )
-        peak = statistics.median(mb for _, mb in found[side])
+        peak = statistics.median(mb for _, mb in measured[side])
         lines.append(f"| {title} | {seconds:.1f} | {ratio:.2f} | {peak:,.0f} |")
     return "\n".join(lines) + "\n"
 

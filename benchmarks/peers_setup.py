@@ -13,9 +13,10 @@ from embed import DIM, listener, space
 from safetensors.torch import load_file
 from timm.models.vision_transformer import checkpoint_filter_fn
 
-from mmembed.data.preprocess import ImagePreprocess, VideoPreprocess
 from mmembed.encoders import ImageEncoder, VideoEncoder
-from mmembed.space import Space
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.preprocess.video import VideoPreprocess
+from mmembed.space.space import Space
 
 RUNNERS = Path(__file__).resolve().parent / "peers"
 CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"

@@ -6,9 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmembed.embedding import embed
-    from mmembed.evaluation import evaluate
-    from mmembed.space import Space, load_space
+    from mmembed.embedding.embed import embed
+    from mmembed.evaluation.evaluate import evaluate
+    from mmembed.space.loading import load_space
+    from mmembed.space.space import Space
     from mmembed.store.table import EmbeddingTable
 
 __version__ = "0.1.0"
@@ -16,10 +17,10 @@ __all__ = ["EmbeddingTable", "Space", "embed", "evaluate", "load_space"]
 
 _HOMES = {
     "EmbeddingTable": "mmembed.store.table",
-    "Space": "mmembed.space",
-    "embed": "mmembed.embedding",
-    "evaluate": "mmembed.evaluation",
-    "load_space": "mmembed.space",
+    "Space": "mmembed.space.space",
+    "embed": "mmembed.embedding.embed",
+    "evaluate": "mmembed.evaluation.evaluate",
+    "load_space": "mmembed.space.loading",
 }
 
 

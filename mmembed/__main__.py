@@ -2,7 +2,7 @@
 
 import sys
 
-from mmembed.cli import run
+from mmembed.cli.commands import run
 
 if __name__ == "__main__":
     sys.exit(run())

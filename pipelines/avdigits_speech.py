@@ -148,16 +148,16 @@ def list_recordings(folder: Path) -> list[Recording]:
     Raises:
         ManifestError: no file is named ``{digit}_{speaker}_{take}.wav``.
     """
-    found = []
+    recordings = []
     for path in sorted(folder.glob("*")):
         if match := RECORDING.fullmatch(path.name):
             digit, speaker, take = match["digit"], match["speaker"], match["take"]
-            found.append(Recording(path, int(digit), speaker, int(take)))
-    if not found:
+            recordings.append(Recording(path, int(digit), speaker, int(take)))
+    if not recordings:
         raise ManifestError(
             f"--speech {folder}: no recording here. Name them {{digit}}_{{speaker}}_{{take}}.wav."
         )
-    return found
+    return recordings
 
 
 def read_recording(recording: Recording) -> Utterance:

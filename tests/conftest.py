@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, VideoPreprocess
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
-from mmembed.space import Space
+from mmembed.encoders.spectrogram import Spectrogram
+from mmembed.preprocess.audio import AudioPreprocess
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.preprocess.video import VideoPreprocess
+from mmembed.space.space import Space
 
 
 def tiny_encoders(pooling: str = "attention") -> dict[str, torch.nn.Module]:
@@ -34,7 +37,9 @@ def tiny_encoders(pooling: str = "attention") -> dict[str, torch.nn.Module]:
     clip = VideoPreprocess(frames=4, segment_seconds=2.0, hop_seconds=2.0, min_seconds=0.25)
     return {
         "image": vit(),
-        "audio": AudioEncoder("test_resnet", preprocess=sound, mels=32, pooling=pooling),
+        "audio": AudioEncoder(
+            "test_resnet", preprocess=sound, spectrogram=Spectrogram(mels=32), pooling=pooling
+        ),
         "video": VideoEncoder(vit(), pooling=pooling, preprocess=clip),
     }
 

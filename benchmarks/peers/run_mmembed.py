@@ -8,7 +8,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does
 
 from outcome import Task, Timer
 
-from mmembed.embedding import embed, local
+from mmembed.embedding.embed import embed
+from mmembed.embedding.engines import local
 
 
 def main() -> None:

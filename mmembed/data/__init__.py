@@ -1,5 +1,4 @@
-"""Samples become batches: preprocessing, manifests, datasets and the data module.
+"""Samples and batches: manifests, decoded samples, padding, batch order and augmentation.
 
-Nothing is imported here, so that decode workers that need only
-:mod:`mmembed.data.preprocess` never load torch.
+Nothing is imported here, so that programs that only list samples never load torch.
 """

@@ -1,4 +1,4 @@
-"""One run over a source: what is to do, doing it chunk by chunk, and the summary.
+"""One run over a source: the plan of what is to do, the work chunk by chunk, and the summary.
 
 A run accounts for the files of one walk: each has rows or an error afterwards. The dataset itself
 says what is done: a file is, if a part or its errors name it with the same size and time. So an
@@ -7,43 +7,42 @@ interrupted run goes on where it stopped, and a finished one has nothing left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
-from mmembed.embedding.binding import writing
-from mmembed.embedding.catalog import Catalog
-from mmembed.embedding.chunk import Chunk, slices
-from mmembed.embedding.commit import Committed, PartWriter
-from mmembed.embedding.narrowing import Shard
-from mmembed.embedding.past import Past, apply, compare
+from mmembed.embedding.engines.chunk import Chunk, FilesDecoded, slices
+from mmembed.embedding.engines.part_writer import Committed, PartWriter
+from mmembed.embedding.plan.catalog import Catalog
+from mmembed.embedding.plan.changes import Changes, apply_changes, find_changes
+from mmembed.embedding.plan.provenance import record_revision, writing
+from mmembed.embedding.plan.revision_check import add_versions, versions_note
+from mmembed.embedding.plan.shard import Shard
 from mmembed.embedding.progress import EmbedSummary, ProgressDisplay
 from mmembed.errors import ManifestError
-from mmembed.storage import Place, RemotePath
-from mmembed.store.schema import Provenance
-from mmembed.store.writer import remove_leftovers
+from mmembed.media.decode_revision import decoder_versions
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+
+Steps = Generator[FilesDecoded | Chunk | Committed, None, None]
 
 
 class Engine(Protocol):
-    """What embeds chunks: this machine, or many."""
+    """An engine that embeds chunks, on this machine or on many."""
 
-    def run(
-        self,
-        chunks: Iterable[Chunk],
-        write: Callable[[Chunk], Committed],
-        done: Callable[[Committed], None],
-        show: Callable[[int], None],
-    ) -> None:
-        """Give every file of every chunk its vectors or its problem, and write it.
+    def run(self, chunks: Iterable[Chunk]) -> Steps:
+        """Yield what was finished: every file of every chunk gets its vectors or its problem.
 
         Args:
             chunks: taken one by one, no sooner than needed.
-            write: called once a chunk, when all of its files have a result; perhaps in another
-                process.
-            done: called here with what ``write`` returned.
-            show: called here with the number of files decoded so far.
+
+        Returns:
+            The number of files decoded so far, now and then; and of each chunk, in any order,
+            either itself, to be written before the next is asked for, or what came of it, if it
+            was written on another machine. Closing the iterator ends all that was started.
         """
 
     def notes(self) -> list[str]:
@@ -55,29 +54,32 @@ class Job:
     """The way of one source into one dataset.
 
     Args:
-        out: the dataset.
+        dataset: where to.
         files: those of the source (or of one shard of it).
         provenance: what makes the dataset.
         schema: of its parts.
         shard: which share of the source ``files`` are, if not all of it.
         retry_errors: try the files again that have an error.
+        upgrade: embed the files anew whose rows another decode revision made.
     """
 
-    out: Place
+    dataset: EmbeddingDataset
     files: Catalog
     provenance: Provenance
     schema: pa.Schema
     shard: Shard | None = None
     retry_errors: bool = False
+    upgrade: bool = False
 
     def plan(self) -> EmbedSummary:
-        """Return what a run would do, and write nothing.
+        """Return the summary of what a run would do, and write nothing.
 
         Raises:
             ManifestError: as :meth:`run`.
-            StoreError: a part can't be read.
+            StoreError: a part can't be read, or another decode revision made its rows.
         """
-        summary = self._summary(self._compare())
+        changes = self._changes()
+        summary = self._summary(changes)
         summary.planned = True
         return summary
 
@@ -90,54 +92,72 @@ class Job:
 
         Raises:
             ManifestError: no file of the source can be read now, and the dataset has rows of some.
-            StoreError: something else made the dataset, another run is writing to it, or the
-                disk is full.
+            StoreError: something else made the dataset, another decode revision its rows, another
+                run is writing to it, or the disk is full.
         """
-        with writing(self.out, self.provenance, self.files.listing, self.shard):
+        dataset = self.dataset
+        with writing(dataset, self.provenance, self.files.listing, self.shard):
             if self.shard is None:
-                remove_leftovers(self.out)
-            past = self._compare()
-            apply(self.out, self.files, past, self.schema)
-            summary = self._summary(past)
+                dataset.remove_leftovers()
+            changes = self._changes()
+            apply_changes(dataset, self.files, changes, self.schema)
+            record_revision(dataset, self.provenance)
+            summary = self._summary(changes)
             if summary.to_do:
-                write = PartWriter(self.out, self.schema, self.provenance.dim)
+                write = PartWriter(dataset, self.schema, self.provenance.dim)
                 working = engine()
-                with ProgressDisplay(summary) as display:
-                    chunks = self._chunks(past, chunk_files)
-                    working.run(chunks, write, summary.add, display.update)
+                steps = working.run(self._chunks(changes, chunk_files))
+                with ProgressDisplay(summary) as display, closing(steps):
+                    for step in steps:
+                        if isinstance(step, FilesDecoded):
+                            display.update(step.total)
+                        else:
+                            summary.add(write(step) if isinstance(step, Chunk) else step)
                 summary.notes += working.notes()
-                if isinstance(self.out, RemotePath):
+                add_versions(changes.libraries, decoder_versions())
+                if dataset.is_remote:
                     self._take_out_what_is_twice()
+            summary.notes += versions_note(changes.libraries)
         return summary
 
     def _take_out_what_is_twice(self) -> None:
         """Take out what another run wrote meanwhile: at a URL no lock keeps it out."""
-        apply(self.out, self.files, compare(self.out, self.files), self.schema)
+        apply_changes(self.dataset, self.files, self._find(), self.schema)
 
-    def _chunks(self, past: Past, chunk_files: int) -> Iterator[Chunk]:
-        for files in slices(self.files, past.done, chunk_files):
+    def _chunks(self, changes: Changes, chunk_files: int) -> Iterator[Chunk]:
+        for files in slices(self.files, changes.done, chunk_files):
             yield Chunk(files, self.files.listing.carried([file.row for file in files]))
 
-    def _compare(self) -> Past:
-        past = compare(self.out, self.files, self.retry_errors)
-        if not self.files.readable and past.loses_rows:
+    def _find(self, retry_errors: bool = False) -> Changes:
+        return find_changes(
+            self.dataset,
+            self.files,
+            self.provenance,
+            retry_errors=retry_errors,
+            upgrade=self.upgrade,
+        )
+
+    def _changes(self) -> Changes:
+        changes = self._find(self.retry_errors)
+        if not self.files.readable and changes.loses_rows:
             raise ManifestError(
                 f"{self.files.listing.source}: none of its {self.files.total:,} files is there, so "
-                f"the rows in {self.out} are left as they are. If the files are gone for good, "
+                f"the rows in {self.dataset} are left as they are. If the files are gone for good, "
                 "remove it."
             )
-        return past
+        return changes
 
-    def _summary(self, past: Past) -> EmbedSummary:
+    def _summary(self, changes: Changes) -> EmbedSummary:
         return EmbedSummary(
-            self.out,
-            found=len(self.files),
-            kept=len(past.done),
-            kept_failed=past.failed,
-            removed=past.removed,
-            retried=past.retried,
+            self.dataset.folder,
+            files=len(self.files),
+            kept=len(changes.done),
+            kept_failed=changes.failed,
+            removed=changes.removed,
+            retried=changes.retried,
+            upgraded=changes.upgraded,
             hidden=self.files.listing.hidden,
             repeated=self.files.listing.repeated,
             unseen=len(self.files.unseen),
-            unseen_kept=past.unseen,
+            unseen_kept=changes.unseen,
         )

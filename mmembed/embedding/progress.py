@@ -1,4 +1,4 @@
-"""What the user sees while a folder is embedded, and the summary afterwards."""
+"""Progress of a run while a folder is embedded, and the summary afterwards."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mmembed.output import plain, redacted, say
-from mmembed.storage import Place, shown
+from mmembed.errors.plain_text import plain, redacted, say
+from mmembed.paths import Place, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from mmembed.embedding.commit import Committed
+    from mmembed.embedding.engines.part_writer import Committed
 
 LINE_SECONDS = 10.0
 SHOWN_REASONS = 8
@@ -24,19 +24,21 @@ SHOWN_REASONS = 8
 
 @dataclass
 class EmbedSummary:
-    """What one call of :func:`mmembed.embedding.embed` did.
+    """The outcome of one call of :func:`mmembed.embedding.embed`.
 
     Attributes:
         out: the dataset.
-        found: files in the source; each has rows or an error in ``out`` afterwards.
+        files: files in the source; each has rows or an error in ``out`` afterwards.
         kept: files that were there already.
         kept_failed: how many of those have an error.
         embedded: files that got rows now.
         failed: files that got an error now.
         rows: by modality, rows written now.
         reasons: by reason, files that failed now.
+        advice: by option that helps, files that failed now.
         removed: files whose rows were taken out, as they changed or are gone.
         retried: files whose errors were taken out, to be tried again.
+        upgraded: files whose rows or errors were taken out, as they are decoded otherwise now.
         hidden: names starting with a dot, which were skipped.
         repeated: cells of a manifest that name a file again.
         unseen: files and folders that could not be looked at or listed.
@@ -47,15 +49,17 @@ class EmbedSummary:
     """
 
     out: Place
-    found: int = 0
+    files: int = 0
     kept: int = 0
     kept_failed: int = 0
     embedded: int = 0
     failed: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    advice: Counter[str] = field(default_factory=Counter)
     removed: int = 0
     retried: int = 0
+    upgraded: int = 0
     hidden: int = 0
     repeated: int = 0
     unseen: int = 0
@@ -67,7 +71,7 @@ class EmbedSummary:
     @property
     def to_do(self) -> int:
         """Files that have neither rows nor an error in ``out``."""
-        return self.found - self.done
+        return self.files - self.done
 
     @property
     def all_failed(self) -> int:
@@ -84,6 +88,7 @@ class EmbedSummary:
         self.embedded += committed.embedded
         self.failed += len(committed.problems)
         self.rows.update(committed.rows)
+        self.advice.update(committed.advice)
         for stage, message in committed.problems:
             self._add_reason(stage, message)
 
@@ -98,13 +103,14 @@ class EmbedSummary:
             return self._plan()
         speed = (self.embedded + self.failed) / max(self.seconds, 1e-9)
         lines = [
-            f"{self.found:,} files found: {self.embedded:,} embedded, {self.failed:,} failed, "
+            f"{self.files:,} files found: {self.embedded:,} embedded, {self.failed:,} failed, "
             f"{self.kept:,} were there already",
             f"rows written: {rows}, in {self.seconds:.1f} s ({speed:,.0f} files/s)",
         ]
         notes = (
             (self.removed, "changed or gone since the last run, their old rows removed"),
             (self.retried, "had failed before and were tried again"),
+            (self.upgraded, "are decoded otherwise now and were embedded anew"),
             (self.hidden, "names starting with a dot skipped"),
             (self.repeated, "cells name a file again; the first row's columns were kept"),
         )
@@ -119,12 +125,13 @@ class EmbedSummary:
 
     def _plan(self) -> str:
         lines = [
-            f"{self.found:,} files found: {self.to_do:,} to embed, {self.kept:,} are there already "
+            f"{self.files:,} files found: {self.to_do:,} to embed, {self.kept:,} are there already "
             f"({self.kept_failed:,} with an error)"
         ]
         notes = (
             (self.removed, "changed or gone since the last run, their old rows to be removed"),
             (self.retried, "failed before, to be tried again"),
+            (self.upgraded, "are decoded otherwise now, to be embedded anew"),
             (self.hidden, "names starting with a dot skipped"),
         )
         lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are to be")
@@ -172,7 +179,7 @@ class ProgressDisplay:
             )
             done = summary.kept
             self._task = self._bar.add_task(
-                "", total=summary.found, completed=done, speed=0.0, failed=0
+                "", total=summary.files, completed=done, speed=0.0, failed=0
             )
 
     def __enter__(self) -> ProgressDisplay:
@@ -190,7 +197,7 @@ class ProgressDisplay:
             self._bar.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt) and not self._quiet:
             say(
-                f"interrupted: {self._summary.done:,} of {self._summary.found:,} files are safe "
+                f"interrupted: {self._summary.done:,} of {self._summary.files:,} files are safe "
                 f"in {shown(self._summary.out)}. Run the same command again to go on.",
                 sys.stderr,
             )
@@ -205,9 +212,9 @@ class ProgressDisplay:
             self._bar.update(self._task, completed=done, speed=speed, failed=summary.failed)
         elif not self._quiet and now - self._said >= LINE_SECONDS:
             self._said = now
-            left = f", {(summary.found - done) / speed:,.0f} s to go" if decoded >= 50 else ""
+            left = f", {(summary.files - done) / speed:,.0f} s to go" if decoded >= 50 else ""
             say(
-                f"{done:,} of {summary.found:,} files, {speed:,.0f} files/s, "
+                f"{done:,} of {summary.files:,} files, {speed:,.0f} files/s, "
                 f"{summary.failed:,} failed{left}",
                 sys.stderr,
             )

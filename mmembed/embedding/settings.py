@@ -1,4 +1,4 @@
-"""What a user can ask of an embedding run, in four groups; their fields are the options."""
+"""Settings of an embedding run, in four groups; their fields are the options."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mmembed.card import Precision, trusted_packages
-from mmembed.data.answer import MAX_PIXELS
+from mmembed.durations import seconds
 from mmembed.errors import ConfigError
-from mmembed.options import seconds
+from mmembed.media.limits import MAX_PIXELS
+from mmembed.space.space_json import Precision, trusted_packages
 from mmembed.store.schema import VectorType
-
-DECODE_MODULES = ["mmembed.data.decode"]  # what decode processes share
 
 
 @dataclass(frozen=True)
 class RowOptions:
-    """What the rows of a dataset are; a dataset belongs to one choice of these.
+    """Settings of a dataset's rows; a dataset belongs to one choice of these.
 
     Args:
         precision: ``fp32``, or ``bf16`` through autocast.
@@ -50,12 +48,12 @@ class RowOptions:
     @property
     def segment_seconds(self) -> float | None:
         """``segment`` in seconds."""
-        return None if self.segment is None else seconds("--segment", self.segment)
+        return None if self.segment is None else _seconds("segment", self.segment)
 
     @property
     def hop_seconds(self) -> float | None:
         """``hop`` in seconds."""
-        return self.segment_seconds if self.hop is None else seconds("--hop", self.hop)
+        return self.segment_seconds if self.hop is None else _seconds("hop", self.hop)
 
     def bound(self) -> dict[str, str | float | None]:
         """Return what a dataset is bound to; None stands for what was not asked for."""
@@ -72,7 +70,7 @@ class RowOptions:
 
 @dataclass(frozen=True)
 class Limits:
-    """What decoding one file may take before it counts as broken.
+    """Limits of one file, beyond which it counts as broken.
 
     Args:
         timeout: longest time for a file, or for some small ones.
@@ -96,17 +94,17 @@ class Limits:
     @property
     def timeout_seconds(self) -> float:
         """``timeout`` in seconds."""
-        return seconds("--timeout", self.timeout)
+        return _seconds("timeout", self.timeout)
 
     @property
     def duration_seconds(self) -> float:
         """``max_duration`` in seconds."""
-        return seconds("--max_duration", self.max_duration)
+        return _seconds("max_duration", self.max_duration)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What of the machine is used.
+    """The use of the machine, or of a cluster.
 
     Args:
         batch_size: items a forward pass; None finds out what is fastest.
@@ -139,19 +137,21 @@ class Machine:
     @property
     def decode_workers(self) -> int:
         """Number of decode processes."""
-        from mmembed.media.pool import default_workers
+        from mmembed.media.guarded_pool import default_workers
 
         return default_workers() if self.workers is None else self.workers
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What this run is to do.
+    """The work of this run: all of the source or a share, for good or for show.
 
     Args:
         shard: ``i/n``, the i-th of n shares of the source; all n may write to one dataset at once.
         dry_run: only say what would be done.
         retry_errors: try the files again that have an error.
+        upgrade: embed the files anew that this version decodes otherwise than the one that
+            embedded them.
         strict: fail, after all is written, if any file of the dataset has an error.
         chunk_files: files a part file.
 
@@ -162,6 +162,7 @@ class Pass:
     shard: str | None = None
     dry_run: bool = False
     retry_errors: bool = False
+    upgrade: bool = False
     strict: bool = False
     chunk_files: int = 512
 
@@ -188,4 +189,11 @@ def grouped(options: dict[str, Any]) -> dict[str, Any]:
 def _at_least(least: int, **options: int | None) -> None:
     for name, value in options.items():
         if value is not None and value < least:
-            raise ConfigError(f"--{name} {value}: must be at least {least}")
+            raise ConfigError(f"must be at least {least}", name, value)
+
+
+def _seconds(option: str, value: str | float) -> float:
+    try:
+        return seconds(value)
+    except ValueError as error:
+        raise ConfigError(str(error), option, value) from None

@@ -12,7 +12,7 @@ from timm.models import load_checkpoint
 from torch import nn
 
 from mmembed.errors import ConfigError
-from mmembed.output import one_line
+from mmembed.errors.plain_text import one_line
 
 
 def timm_model(name: str, pretrained: bool, arguments: dict[str, Any], channels: int) -> nn.Module:
@@ -49,8 +49,8 @@ def timm_model(name: str, pretrained: bool, arguments: dict[str, Any], channels:
         model = timm.create_model(name, pretrained=pretrained, num_classes=0, **arguments)
     except TypeError as error:
         raise ConfigError(f"model {name}: timm refuses the model_args: {one_line(error)}") from None
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        if not pretrained:
+    except Exception as error:  # timm and torch raise all kinds over arguments
+        if not (pretrained and isinstance(error, (RuntimeError, OSError, ValueError, KeyError))):
             raise ConfigError(f"model {name}: timm can't build it: {one_line(error)}") from None
         raise ConfigError(
             f"model {name}: its pretrained weights can't be fetched ({one_line(error)}). Set "

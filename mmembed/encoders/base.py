@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmembed.data.preprocess import Preprocess
+from mmembed.preprocess.base import Preprocess
 
 
 class Encoder(nn.Module, ABC):

@@ -17,24 +17,26 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from mmembed.data.preprocess import AudioPreprocess, ImagePreprocess, Preprocess, VideoPreprocess
-from mmembed.encoders.audio import AudioEncoder
 from mmembed.encoders.base import Encoder
-from mmembed.encoders.image import ImageEncoder
 from mmembed.encoders.model_arguments import checked_model_arguments, lasting_model_arguments
-from mmembed.encoders.video import VideoEncoder
+from mmembed.encoders.spectrogram import Spectrogram
 from mmembed.errors import SpaceError
-from mmembed.output import brief, one_line
+from mmembed.errors.plain_text import brief, one_line
+from mmembed.preprocess.base import Preprocess
 
-CLASSES: dict[str, type[Encoder] | type[Preprocess]] = {
-    "mmembed.encoders.image.ImageEncoder": ImageEncoder,
-    "mmembed.encoders.audio.AudioEncoder": AudioEncoder,
-    "mmembed.encoders.video.VideoEncoder": VideoEncoder,
-    "mmembed.data.preprocess.ImagePreprocess": ImagePreprocess,
-    "mmembed.data.preprocess.AudioPreprocess": AudioPreprocess,
-    "mmembed.data.preprocess.VideoPreprocess": VideoPreprocess,
+# The classes that a description may name, by stable names: these are part of every fingerprint,
+# and stay as they are wherever the classes live.
+CLASSES = {
+    "mmembed.encoders.image.ImageEncoder": "mmembed.encoders.image.ImageEncoder",
+    "mmembed.encoders.audio.AudioEncoder": "mmembed.encoders.audio.AudioEncoder",
+    "mmembed.encoders.video.VideoEncoder": "mmembed.encoders.video.VideoEncoder",
+    "mmembed.data.preprocess.ImagePreprocess": "mmembed.preprocess.image.ImagePreprocess",
+    "mmembed.data.preprocess.AudioPreprocess": "mmembed.preprocess.audio.AudioPreprocess",
+    "mmembed.data.preprocess.VideoPreprocess": "mmembed.preprocess.video.VideoPreprocess",
 }
-NAMES: dict[type, str] = {kind: name for name, kind in CLASSES.items()}
+NAMES = {path: name for name, path in CLASSES.items()}
+# Arguments whose fields a description holds beside the others, as before they were grouped.
+GROUPS = {"mmembed.encoders.audio.AudioEncoder": ("spectrogram", Spectrogram)}
 LARGEST_WHOLE = 1 << 20
 LARGEST_NUMBER = 1e9
 DEEPEST = 16
@@ -48,7 +50,7 @@ def describe(part: Any) -> Any:
     model that say where its first weights came from are left out.
     """
     if isinstance(part, Encoder):
-        arguments = dict(part._arguments)
+        arguments = _spread(part, dict(part._arguments))
         if "preprocess" in arguments:
             arguments["preprocess"] = part.preprocess
         if "pretrained" in arguments:
@@ -94,13 +96,14 @@ def build(
     path = description["class_path"]
     kind = _class_of(path, f"{where}.class_path", trust)
     given = _arguments(description["init_args"], where, trust, levels)
+    if path in CLASSES:
+        given = _grouped(path, given, where)
+        _check_types(kind, given, where)
     try:
         inspect.signature(kind.__init__).bind(None, **given)
     except TypeError as error:
         reason = one_line(error)
         raise SpaceError(f"{where}: class {path} refuses the saved arguments: {reason}") from None
-    if path in CLASSES:
-        _check_types(kind, given, where)
     try:
         return kind(**given)
     except Exception as error:  # arguments of a stranger's choice: anything may come of them
@@ -159,14 +162,16 @@ def _class_of(path: Any, where: str, trust: Collection[str]) -> type[Encoder] | 
     if not (isinstance(path, str) and all(name.isidentifier() for name in path.split("."))):
         raise SpaceError(f"{where}: {brief(path)} is not the path of a class")
     if path in CLASSES:
-        return CLASSES[path]
+        module, _, name = CLASSES[path].rpartition(".")
+        return getattr(importlib.import_module(module), name)
     package, (module, _, name) = path.partition(".")[0], path.rpartition(".")
     if package == "mmembed":
         raise SpaceError(f"{where}: {path} is neither an Encoder nor a Preprocess of mmembed")
     if not any(f"{module}.".startswith(f"{trusted}.") for trusted in trust):
         raise SpaceError(
             f"{where}: {path} is not mmembed's own, and a class is code that runs. If you know "
-            f"package {package} and trust it: --trust {package}, or trust={package!r} in Python"
+            f"package {package}, trust it by its name",
+            advice=f"trust={package}",
         )
     try:
         kind = getattr(importlib.import_module(module), name)
@@ -180,15 +185,45 @@ def _class_of(path: Any, where: str, trust: Collection[str]) -> type[Encoder] | 
 
 
 def _class_path(part: object) -> str:
-    return NAMES.get(type(part), f"{type(part).__module__}.{type(part).__qualname__}")
+    path = f"{type(part).__module__}.{type(part).__qualname__}"
+    return NAMES.get(path, path)
 
 
-def _check_types(kind: type[Encoder] | type[Preprocess], given: dict[str, Any], where: str) -> None:
-    hints = get_type_hints(kind.__init__)
+def _spread(part: Encoder, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return an encoder's arguments with the fields of a group in the group's place."""
+    group, _ = GROUPS.get(_class_path(part), (None, None))
+    spread: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if name == group:
+            spread |= dataclasses.asdict(getattr(part, name))
+        else:
+            spread[name] = value
+    return spread
+
+
+def _grouped(path: str, given: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return arguments of a description with the fields of a group made one argument."""
+    if path not in GROUPS:
+        return given
+    group, kind = GROUPS[path]
+    fields = {field.name for field in dataclasses.fields(kind)}
+    members = {name: value for name, value in given.items() if name in fields}
+    others = {name: value for name, value in given.items() if name not in fields}
+    if group in others:
+        raise SpaceError(f"{where}: refuses the saved arguments: {group} is not written as one")
+    _check_types(kind, members, where)
+    return {**others, group: kind(**members)}
+
+
+def _check_types(kind: type, given: dict[str, Any], where: str) -> None:
+    hints = get_type_hints(kind.__init__)  # type: ignore[misc]
+    parameters = inspect.signature(kind).parameters
     for name, value in given.items():
+        parameter = parameters.get(name)
+        if parameter is None or parameter.kind is parameter.VAR_KEYWORD:
+            raise SpaceError(f"{where}: refuses the saved arguments: it takes no {brief(name)}")
         if not _fits(value, hints[name]):
-            wanted = inspect.signature(kind.__init__).parameters[name].annotation
-            raise SpaceError(f"{where}.{name}: must be {wanted}, not {brief(value)}")
+            raise SpaceError(f"{where}.{name}: must be {parameter.annotation}, not {brief(value)}")
 
 
 def _fits(value: Any, hint: Any) -> bool:

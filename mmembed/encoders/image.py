@@ -8,11 +8,11 @@ import torch
 from timm.data import resolve_model_data_config
 from torch import Tensor
 
-from mmembed.data.preprocess import RESAMPLING, ImagePreprocess
 from mmembed.encoders.backbone import output_width, timm_model
 from mmembed.encoders.base import Encoder, normalise
 from mmembed.encoders.model_arguments import checked_model_arguments
 from mmembed.errors import ConfigError
+from mmembed.preprocess.image import RESAMPLING, ImagePreprocess
 
 
 class ImageEncoder(Encoder):

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from mmembed.errors import SpaceError
-from mmembed.output import brief
+from mmembed.errors.plain_text import brief
 
 # Arguments of timm's models that name a layer or a mode
 # fmt: off

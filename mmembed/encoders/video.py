@@ -7,10 +7,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from mmembed.data.preprocess import ImagePreprocess, VideoPreprocess
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.pooling import POOLING
 from mmembed.errors import ConfigError
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.preprocess.video import VideoPreprocess
 
 
 class VideoEncoder(Encoder):

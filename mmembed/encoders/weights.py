@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mmembed.errors import SpaceError
-from mmembed.output import brief, one_line
+from mmembed.errors.plain_text import brief, one_line
 
 
 def first_not_finite(weights: Mapping[str, Tensor]) -> str | None:

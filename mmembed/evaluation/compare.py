@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from mmembed.evaluation.directions import Direction
-from mmembed.evaluation.geometry import neighbour_overlap
 from mmembed.evaluation.items import Items
-from mmembed.evaluation.ranking.metrics import BOUNDED
+from mmembed.evaluation.retrieval.metrics import BY_NAME, MAIN, MEANS
+from mmembed.evaluation.space_geometry import neighbour_overlap
 from mmembed.evaluation.statistics import (
     CONFIDENCE,
     Interval,
@@ -25,12 +25,12 @@ MOVED = 5
 
 @dataclass(frozen=True)
 class Change:
-    """How one metric of one direction differs.
+    """The difference of one metric of one direction.
 
     Attributes:
         relevance, query, target, metric: what was scored.
         queries: number of queries that both have.
-        value: the mean of the dataset that is judged, over those queries.
+        value: the mean of the evaluated dataset, over those queries.
         other: the mean of the one it is compared with.
         interval: 95 % interval of their difference ``value - other``.
         p_value: of the paired randomisation test.
@@ -52,6 +52,11 @@ class Change:
     def real(self) -> bool:
         """Whether the difference is more than chance would give in 95 of 100 comparisons."""
         return self.adjusted < 1 - CONFIDENCE
+
+    @property
+    def better(self) -> bool:
+        """Whether the metric is better here than of the other dataset, be it by chance."""
+        return BY_NAME[self.metric].is_better(self.value, self.other)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it JSON-ready but for NaN."""
@@ -88,7 +93,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The dataset that is judged beside another.
+    """The evaluated dataset beside another.
 
     Attributes:
         other: the other dataset, as it was given.
@@ -110,16 +115,17 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What changed, in words."""
-        tested = [c for c in self.changes if c.metric == "mAP"]
+        """The changes in words."""
+        tested = [c for c in self.changes if c.metric == MAIN]
         if not tested:
             return f"Nothing is scored in both this dataset and {self.other}."
-        better = sum(c.real and c.value > c.other for c in tested)
-        worse = sum(c.real and c.value < c.other for c in tested)
+        better = sum(c.real and c.better for c in tested)
+        worse = sum(c.real and not c.better for c in tested)
         same = len(tested) - better - worse
         return (
-            f"Against {self.other}, mAP is better in {better} of {len(tested)} directions, worse "
-            f"in {worse}, and not to be told apart in {same} (paired randomisation test, Holm)."
+            f"Against {self.other}, {MAIN} is better in {better} of {len(tested)} directions, "
+            f"worse in {worse}, and not to be told apart in {same} "
+            "(paired randomisation test, Holm)."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,8 +160,8 @@ def compare_directions(
         if not len(mine):
             continue
         clusters = here.clusters[mine]
-        values = np.stack([here.result.values[m][mine] for m in BOUNDED], 1)
-        before = np.stack([there.result.values[m][theirs] for m in BOUNDED], 1)
+        values = np.stack([here.result.values[m.name][mine] for m in MEANS], 1)
+        before = np.stack([there.result.values[m.name][theirs] for m in MEANS], 1)
         changes += _changes(here, values, before, clusters)
         moved += _moved(here, names[mine], values, before)
     adjusted = holm(np.array([change.p_value for change in changes]))
@@ -167,18 +173,18 @@ def compare_directions(
 
 def overlaps(items: Items, others: Items) -> dict[str, float]:
     """Return, by modality, the mean share of common nearest neighbours of the files of both."""
-    found = {}
+    shares = {}
     for modality in items.modalities:
         here = items.select(items.modality == modality)
         there = others.select(others.modality == modality)
         mine, theirs = _matched(here.names(), there.names())
         if len(mine) > 1:
-            found[modality] = neighbour_overlap(here.vectors[mine], there.vectors[theirs])
-    return found
+            shares[modality] = neighbour_overlap(here.vectors[mine], there.vectors[theirs])
+    return shares
 
 
 def _names(items: Items, direction: Direction) -> np.ndarray:
-    """Return what the answerable queries of a direction are called."""
+    """Return the names of the answerable queries of a direction."""
     part = items.select(items.modality == direction.query)
     return part.names()[direction.result.queries]
 
@@ -187,8 +193,8 @@ def _matched(mine: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Return the places of the same names in both ``(matched,)``."""
     place = {name: i for i, name in enumerate(theirs)}
     pairs = [(i, place[name]) for i, name in enumerate(mine) if name in place]
-    found = np.array(pairs, int).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+    rows = np.array(pairs, int).reshape(-1, 2)
+    return rows[:, 0], rows[:, 1]
 
 
 def _changes(
@@ -202,21 +208,21 @@ def _changes(
             here.relevance,
             here.query,
             here.target,
-            metric,
+            metric.name,
             len(values),
             float(values[:, i].mean()),
             float(before[:, i].mean()),
             interval(sampled[:, i], count),
             randomisation_test(differences[:, i], clusters),
         )
-        for i, metric in enumerate(BOUNDED)
+        for i, metric in enumerate(MEANS)
     ]
 
 
 def _moved(
     here: Direction, names: np.ndarray, values: np.ndarray, before: np.ndarray
 ) -> list[Moved]:
-    column = BOUNDED.index("mAP")
+    column = MEANS.index(BY_NAME[MAIN])
     now, then = values[:, column], before[:, column]
     order = np.argsort(now - then, kind="stable")
     lost = [i for i in order[:MOVED] if now[i] < then[i] - 1e-9]

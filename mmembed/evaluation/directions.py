@@ -1,4 +1,4 @@
-"""Retrieval between modalities: what is relevant, the scores, and how sure they are."""
+"""Retrieval between modalities: relevance, scores and their intervals."""
 
 from __future__ import annotations
 
@@ -10,25 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from mmembed.evaluation.faults.answerable import Asked
-from mmembed.evaluation.faults.fault import EXAMPLES
+from mmembed.evaluation.data_checks.answerable import QueryCount
+from mmembed.evaluation.data_checks.data_fault import EXAMPLES
 from mmembed.evaluation.items import Items, Notion
 from mmembed.evaluation.qrels import Qrels
-from mmembed.evaluation.ranking.metrics import BOUNDED, abstention
-from mmembed.evaluation.ranking.relevance import Relevance, SameKey, Spans
-from mmembed.evaluation.ranking.retrieval import Retrieval, score
-from mmembed.evaluation.ranking.scoring import TIE
-from mmembed.evaluation.statistics import (
-    Interval,
-    interval,
-    mean_intervals,
-    median_interval,
-    resampled,
-)
+from mmembed.evaluation.retrieval.relevance import Relevance, SameKey, Spans
+from mmembed.evaluation.retrieval.result import Retrieval
+from mmembed.evaluation.retrieval.retrieval import score
+from mmembed.evaluation.statistics import Interval
 
 LAST_CUT = 100
 CURVE_POINTS = 40
-ABSTENTION_DRAWS = 400
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class Direction:
         relevance: ``label``, ``group``, ``stem`` or ``qrels``.
         query: modality of the queries.
         target: modality of the targets.
-        judge: what is relevant to a query.
+        relevant: the targets that are relevant to each query.
         result: the metrics, a value a query.
         clusters: integers ``(answerable,)``: queries of one group are one piece of evidence.
     """
@@ -47,7 +39,7 @@ class Direction:
     relevance: str
     query: str
     target: str
-    judge: Relevance
+    relevant: Relevance
     result: Retrieval
     clusters: np.ndarray
 
@@ -63,8 +55,8 @@ class Direction:
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
-        """Of each metric, where it lies with 95 % confidence; resampled when it is first asked."""
-        return intervals(self.result, self.clusters)
+        """The 95 % interval of each metric, resampled when it is first asked for."""
+        return self.result.intervals(self.clusters)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every number of the direction, JSON-ready but for NaN."""
@@ -79,7 +71,7 @@ class Direction:
             "unanswerable": len(self.result.unanswerable),
             "targets": self.targets,
             "metrics": self.result.summary(),
-            "intervals": {name: list(found) for name, found in self.intervals.items()},
+            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
             "chance": self.result.chance(),
             "recall_curve": {
                 "k": cuts.tolist(),
@@ -100,7 +92,7 @@ class Direction:
 
 def score_directions(
     items: Items, notions: Sequence[Notion], qrels: Qrels | None, moments: bool
-) -> tuple[list[Direction], list[Asked]]:
+) -> tuple[list[Direction], list[QueryCount]]:
     """Score every ordered pair of modalities (one modality within itself, if it is alone).
 
     Returns the directions in which something is relevant, and of all of them how many queries
@@ -108,7 +100,7 @@ def score_directions(
 
     Args:
         items: what is scored.
-        notions: by what files belong together.
+        notions: what says that files belong together.
         qrels: judgements, if there are any.
         moments: only what overlaps in time is relevant by a notion.
     """
@@ -116,42 +108,28 @@ def score_directions(
     parts = {m: items.select(mask) for m, mask in masks.items()}
     keys = {notion: items.keys(notion) for notion in notions}
     clusters = items.groups()
-    found: dict[str, list[Direction]] = {name: [] for name in (*keys, "qrels")}
-    asked: list[Asked] = []
+    directions: dict[str, list[Direction]] = {name: [] for name in (*keys, "qrels")}
+    counts: list[QueryCount] = []
     for query, target in list(permutations(parts, 2)) or [(m, m) for m in parts]:
         ours, theirs = parts[query], parts[target]
         spans = (Spans(ours.start, ours.end), Spans(theirs.start, theirs.end)) if moments else None
-        judges: dict[str, Relevance] = {
+        relevances: dict[str, Relevance] = {
             name: SameKey(codes[masks[query]], codes[masks[target]], spans)
             for name, codes in keys.items()
             if (codes[masks[query]] >= 0).any() and (codes[masks[target]] >= 0).any()
         }
         if qrels is not None:
-            judges["qrels"] = qrels.between(ours, theirs)
+            relevances["qrels"] = qrels.between(ours, theirs)
         own = ours.own(theirs) if query == target else None
-        results = score(ours.ranked, theirs.ranked, list(judges.values()), own)
-        for (name, judge), result in zip(judges.items(), results, strict=True):
-            if isinstance(judge, SameKey):
-                lost = result.unanswerable[judge.queries[result.unanswerable] >= 0]
+        results = score(ours.ranked, theirs.ranked, list(relevances.values()), own)
+        for (name, relevant), result in zip(relevances.items(), results, strict=True):
+            if isinstance(relevant, SameKey):
+                lost = result.unanswerable[relevant.queries[result.unanswerable] >= 0]
                 known = len(lost) + len(result.queries)
                 examples = [str(path) for path in ours.path[lost[:EXAMPLES]]]
-                asked.append(Asked(f"{query} → {target}", name, known, len(lost), examples))
+                counts.append(QueryCount(f"{query} → {target}", name, known, len(lost), examples))
             if len(result.queries):
                 asking = clusters[masks[query]][result.queries].astype(str)
                 alike = np.unique(asking, return_inverse=True)[1]
-                found[name].append(Direction(name, query, target, judge, result, alike))
-    return [direction for part in found.values() for direction in part], asked
-
-
-def intervals(result: Retrieval, clusters: np.ndarray) -> dict[str, Interval]:
-    """Return the 95 % interval of each metric, by resampling the clusters of queries."""
-    columns = np.stack([result.values[name] for name in BOUNDED], 1)
-    found = dict(zip(BOUNDED, mean_intervals(columns, clusters), strict=True))
-    found["median rank"] = median_interval(result.values["median rank"], clusters)
-    precision, areas = result.values["mAP"], []
-    for weights in resampled(clusters, ABSTENTION_DRAWS):
-        for times in weights.astype(int):
-            drawn = np.repeat(np.arange(len(times)), times)
-            areas.append(abstention(precision[drawn], result.sure[drawn], TIE))
-    found["nAUC"] = interval(np.array(areas), len(np.unique(clusters)))
-    return found
+                directions[name].append(Direction(name, query, target, relevant, result, alike))
+    return [direction for part in directions.values() for direction in part], counts

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmembed.errors import ConfigError, StoreError
-from mmembed.evaluation.ranking.scoring import Bags, Ranked
+from mmembed.errors.plain_text import one_line
 from mmembed.evaluation.unusable_rows import UnusableRows, kinds_of, usable_of_each
 from mmembed.evaluation.vectors import members, unit, unit_and_lengths
 from mmembed.modality import MODALITIES
-from mmembed.output import one_line
+from mmembed.neighbors.vector_rows import Bags, Ranked
 from mmembed.store.column_types import is_word
 from mmembed.store.table import EmbeddingTable, StoredRows
 
@@ -28,7 +28,7 @@ Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
 COLUMNS = ("path", "modality", "label", "group", "split", "caption", "start", "end")
 SORTING = ("modality", "path", "segment_index")
-BLOCK_ROWS = 1 << 14
+READ_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class Items:
 
     @property
     def ranked(self) -> Ranked:
-        """What retrieval compares: the vectors, or each file's segments."""
+        """The vectors that retrieval compares, or each file's segments."""
         return self.vectors if self.segments is None else self.segments
 
     def select(self, which: np.ndarray) -> Items:
-        """Return the items where ``which`` holds, or those of these indices in their order.
+        """Return the items of a mask ``which``, or those of these indices in their order.
 
         Items that stand together are not copied.
         """
@@ -92,7 +92,7 @@ class Items:
         return replace(self, vectors=vectors, segments=segments, unusable=unusable, **columns)
 
     def names(self) -> np.ndarray:
-        """Return what items are called in words ``(items,)``: path, and start of a moment."""
+        """Return the names of items in words ``(items,)``: path, and start of a moment."""
         moments = zip(self.path, self.start, strict=True)
         names = [p if np.isnan(start) else f"{p} from {start:.10g} s" for p, start in moments]
         return np.array(names, dtype=object)
@@ -100,10 +100,10 @@ class Items:
     def keys(self, notion: Notion) -> np.ndarray:
         """Return integer codes ``(items,)`` of the labels, groups or file stems, -1 if unknown."""
         if notion == "stem":
-            found = pa.array([PurePosixPath(path).stem for path in self.path], pa.string())
+            texts = pa.array([PurePosixPath(path).stem for path in self.path], pa.string())
         else:
-            found = pa.array(self.label if notion == "label" else self.group, pa.string())
-        return _codes(found)
+            texts = pa.array(self.label if notion == "label" else self.group, pa.string())
+        return _codes(texts)
 
     def groups(self) -> np.ndarray:
         """Return text ``(items,)``, the same for what is one thing: its group, else its file."""
@@ -190,7 +190,7 @@ def _seconds(table: EmbeddingTable | StoredRows, name: str, pool: Pool) -> np.nd
     if pool != "moments":
         return np.full(len(table), np.nan)
     if name not in table.rows.column_names:
-        raise StoreError(f"{table.name}: has no column {name}, which --pool moments needs")
+        raise StoreError(f"{table.name}: has no column {name}, which moments need")
     return table.rows[name].to_numpy().astype(np.float64)
 
 
@@ -239,8 +239,8 @@ def _means(
         item = np.searchsorted(starts, place[part], side="right") - 1
         items, which = np.unique(item, return_inverse=True)
         sums[items] += members(which, len(items)) @ rows
-    for low in range(0, len(sums), BLOCK_ROWS):
-        sums[low : low + BLOCK_ROWS] = unit(sums[low : low + BLOCK_ROWS])
+    for low in range(0, len(sums), READ_ROWS):
+        sums[low : low + READ_ROWS] = unit(sums[low : low + READ_ROWS])
     sums[usable_of_each(kinds, starts) == 0] = np.nan
     return sums.astype(np.float32), kinds
 
@@ -248,12 +248,12 @@ def _means(
 def _unit_blocks(
     table: EmbeddingTable | StoredRows,
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yield which rows of the table, their unit vectors in float64, and their kinds."""
+    """Yield a slice of the rows of the table, their unit vectors in float64, and their kinds."""
     start = 0
     for block in table.blocks():
-        for low in range(0, len(block.vectors), BLOCK_ROWS):
-            rows, lengths = unit_and_lengths(block.vectors[low : low + BLOCK_ROWS])
-            broken = kinds_of(block.lack[low : low + BLOCK_ROWS], lengths)
+        for low in range(0, len(block.vectors), READ_ROWS):
+            rows, lengths = unit_and_lengths(block.vectors[low : low + READ_ROWS])
+            broken = kinds_of(block.lack[low : low + READ_ROWS], lengths)
             yield slice(start, start + len(rows)), rows, broken
             start += len(rows)
     assert start == len(table)  # all that was allocated for them is written
@@ -270,18 +270,19 @@ def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, 
     Raises:
         ConfigError: no item is in ``split``.
     """
-    what = "files" if np.isnan(items.start).all() else "moments"
+    kind = "files" if np.isnan(items.start).all() else "moments"
     present = sorted({s for s in items.split if s is not None})
     if split == "all" or (split is None and "test" not in present):
-        return items, None, f"all {len(items):,} {what}"
+        return items, None, f"all {len(items):,} {kind}"
     wanted = split or "test"
     mask = items.split == wanted
     if not mask.any():
         raise ConfigError(
-            f"--split {wanted}: no row is in it; the dataset has "
-            f"{', '.join(present) if present else 'no splits'}"
+            f"no row is in it; the dataset has {', '.join(present) if present else 'no splits'}",
+            "split",
+            wanted,
         )
     training = items.split == "train"
     train = items.select(training) if training.any() and wanted != "train" else None
-    said = f"split {wanted}: {int(mask.sum()):,} of {len(items):,} {what}"
-    return items.select(mask), train, said
+    line = f"split {wanted}: {int(mask.sum()):,} of {len(items):,} {kind}"
+    return items.select(mask), train, line

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
-from mmembed.errors import ConfigError
+from mmembed.errors import ConfigError, StoreError
+from mmembed.errors.plain_text import one_line
 from mmembed.evaluation.items import Items
-from mmembed.evaluation.ranking.relevance import Judged, Spans
-from mmembed.output import one_line
+from mmembed.evaluation.retrieval.relevance import Judged, Spans
+from mmembed.store.external import read_table
 
+TABLES = (".parquet", ".csv", ".tsv")
 NAMES = {
     "query": ("query", "query_id", "query-id", "qid"),
     "target": ("target", "target_id", "corpus_id", "corpus-id", "docid", "document"),
@@ -26,7 +26,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Qrels:
-    """What was judged relevant to what.
+    """Judgements of relevance: a query, a target and a grade each.
 
     Attributes:
         query: path of each judgement's query ``(judgements,)``.
@@ -60,10 +60,10 @@ class Qrels:
         for i, (start, end) in enumerate(zip(self.spans.start, self.spans.end, strict=True)):
             if first[i] == last[i] or low[i] == high[i]:
                 continue
-            found = np.arange(low[i], high[i])
-            found = found[places.overlaps(start, end, found)]
+            moments = np.arange(low[i], high[i])
+            moments = moments[places.overlaps(start, end, moments)]
             for query in range(first[i], last[i]):
-                for target in found.tolist():
+                for target in moments.tolist():
                     best[query][target] = max(self.grade[i], best[query].get(target, 0.0))
         ordered = [sorted(each.items()) for each in best]
         flat = [pair for each in ordered for pair in each]
@@ -86,18 +86,13 @@ def read_qrels(path: str | Path) -> Qrels:
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"--qrels {path}: no such file")
+        raise ConfigError("no such file", "qrels", path)
     try:
-        if path.suffix == ".parquet":
-            table = pq.read_table(path)
-        elif path.suffix in (".csv", ".tsv"):
-            delimiter = "\t" if path.suffix == ".tsv" else ","
-            parsing = pacsv.ParseOptions(delimiter=delimiter)
-            table = pacsv.read_csv(path, parse_options=parsing)
-        else:
-            table = _trec(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ConfigError(f"--qrels {path}: can't be read: {one_line(error)}") from None
+        table = read_table(path) if path.suffix in TABLES else _trec(path)
+    except StoreError as error:
+        raise ConfigError(str(error).removeprefix(f"{path}: "), "qrels", path) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"can't be read: {one_line(error)}", "qrels", path) from None
     return _judgements(path, table)
 
 
@@ -107,8 +102,10 @@ def _trec(path: Path) -> pa.Table:
         words = line.split()
         if words and len(words) != 4:
             raise ConfigError(
-                f"--qrels {path}: line {number} has {len(words)} words, not the 4 of TREC "
-                "(query 0 target grade). Paths with spaces need a .csv or .parquet."
+                f"line {number} has {len(words)} words, not the 4 of TREC (query 0 target grade). "
+                "Paths with spaces need a .csv or .parquet.",
+                "qrels",
+                path,
             )
         if words:
             rows.append((words[0], words[2], words[3]))
@@ -122,27 +119,28 @@ def _judgements(path: Path, table: pa.Table) -> Qrels:
         if given is None:
             return None
         if table.column_names.count(given) > 1:
-            raise ConfigError(f"--qrels {path}: has two columns {given}")
+            raise ConfigError(f"has two columns {given}", "qrels", path)
         try:
             return table[given].cast(kind).to_numpy()
         except (pa.ArrowException, ValueError):
-            raise ConfigError(f"--qrels {path}: column {given} is not {kind}") from None
+            raise ConfigError(f"column {given} is not {kind}", "qrels", path) from None
 
     query, target = column("query", pa.string()), column("target", pa.string())
     if query is None or target is None:
         missing = "query" if query is None else "target"
         raise ConfigError(
-            f"--qrels {path}: no column {missing}; it has {', '.join(table.column_names)}"
+            f"no column {missing}; it has {', '.join(table.column_names)}", "qrels", path
         )
     grade = column("grade", pa.float64())
     grades = np.ones(len(query)) if grade is None else grade
     broken = pa.array(query).null_count + pa.array(target).null_count + (~np.isfinite(grades)).sum()
     if broken:
-        raise ConfigError(f"--qrels {path}: {broken} judgements lack a query, target or grade")
+        lack = f"{broken} judgements lack a query, target or grade"
+        raise ConfigError(lack, "qrels", path)
     nowhere = np.full(len(query), np.nan)
     start, end = column("start_s", pa.float64()), column("end_s", pa.float64())
     kept = grades > 0
     if not kept.any():
-        raise ConfigError(f"--qrels {path}: nothing in it is relevant (no grade above 0)")
+        raise ConfigError("nothing in it is relevant (no grade above 0)", "qrels", path)
     spans = (nowhere if each is None else each for each in (start, end))
     return Qrels(query[kept], target[kept], grades[kept], Spans(*(each[kept] for each in spans)))

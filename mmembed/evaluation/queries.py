@@ -1,26 +1,26 @@
-"""A row a query and direction, for those who want to look closer: ``queries.parquet``."""
+"""Queries as a table, a row a query and direction: ``queries.parquet``."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 
-from mmembed.evaluation.findings import Evaluation
-from mmembed.evaluation.ranking.metrics import PER_QUERY
+from mmembed.evaluation.results import Evaluation
+from mmembed.evaluation.retrieval.metrics import METRICS
 
 
-def query_table(found: Evaluation) -> pa.Table:
+def query_table(evaluation: Evaluation) -> pa.Table:
     """Return every query of every direction with its metrics.
 
     Columns: ``relevance``, ``query_modality``, ``target_modality``, ``path``, ``start_s`` and
     ``end_s`` (null for a whole file), ``label``, ``group``, ``relevant`` and ``targets`` (how many
-    there are), ``best_score``, and each metric (``first rank`` in place of the median rank). A
-    query with nothing relevant has nulls.
+    there are), ``best_score``, and each metric that says something of one query (``first rank``
+    in place of the median rank). A query with nothing relevant has nulls.
     """
     tables = []
-    for direction in found.directions:
+    for direction in evaluation.directions:
         result = direction.result
-        part = found.items.select(found.items.modality == direction.query)
+        part = evaluation.items.select(evaluation.items.modality == direction.query)
         index = np.concatenate([result.queries, result.unanswerable])
         scored = np.arange(len(index)) < len(result.queries)
 
@@ -42,8 +42,8 @@ def query_table(found: Evaluation) -> pa.Table:
             "targets": column(result.targets),
             "best_score": column(result.sure),
         }
-        for name in PER_QUERY:
-            shown = "first rank" if name == "median rank" else name
-            columns[shown] = column(result.values[name])
+        for metric in METRICS:
+            if metric.column is not None:
+                columns[metric.column or metric.name] = column(result.values[metric.name])
         tables.append(pa.table(columns))
     return pa.concat_tables(tables) if tables else pa.table({})

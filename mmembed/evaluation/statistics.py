@@ -1,4 +1,4 @@
-"""How sure a score is: bootstrap intervals, paired randomisation tests, Holm's correction.
+"""Statistics of scores: bootstrap intervals, paired randomisation tests, Holm's correction.
 
 Pure functions over a value a query (or a file). What belongs together, such as all queries of one
 group, is drawn together, so that copies of one thing don't count as independent evidence.

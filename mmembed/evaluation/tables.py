@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mmembed.evaluation.findings import Evaluation
-from mmembed.evaluation.ranking.metrics import METRICS
-from mmembed.output import markdown_text, plain
+from mmembed.errors.plain_text import markdown_text, plain
+from mmembed.evaluation.results import Evaluation
+from mmembed.evaluation.retrieval.metrics import BY_NAME, MAIN, METRICS
 
 Rows = list[list[str]]
 WIDEST = 18  # of a column in the terminal that is not broken into lines
-UNSHOWN = ("P@10", "recall@10", "nAUC", "chance", "R@5", "MRR", "top-5 accuracy")  # in a terminal
-SHOWN = ("mAP", "R@1")  # of the metrics that are compared, in the table of changes
+UNSHOWN = ("chance", "top-5 accuracy")  # in a terminal, of classification
 
 
 def number(value: float | None) -> str:
@@ -34,37 +33,38 @@ def span(bounds: list[float] | None) -> str:
     return f"{number(bounds[0])}–{number(bounds[1])}"
 
 
-def all_tables(found: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
+def all_tables(numbers: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
     """Return title, header and rows of every table of ``Evaluation.to_dict()``."""
     tables: list[tuple[str, list[str], Rows]] = []
-    for relevance in dict.fromkeys(r["relevance"] for r in found["retrieval"]):
+    for relevance in dict.fromkeys(r["relevance"] for r in numbers["retrieval"]):
         rows = [
             [f"{r['query']} → {r['target']}", str(r["queries"]), str(r["unanswerable"])]
-            + [number(r["metrics"][m]) for m in METRICS]
-            + [span(r["intervals"]["mAP"]), number(r["chance"]["mAP"])]
-            for r in found["retrieval"]
+            + [number(r["metrics"][m.name]) for m in METRICS]
+            + [span(r["intervals"][MAIN]), number(r["chance"][MAIN])]
+            for r in numbers["retrieval"]
             if r["relevance"] == relevance
         ]
-        header = ["direction", "queries", "left out", *METRICS, "mAP, 95 %", "chance mAP"]
+        names = [metric.name for metric in METRICS]
+        header = ["direction", "queries", "left out", *names, f"{MAIN}, 95 %", f"chance {MAIN}"]
         tables.append((f"Retrieval, relevant by {relevance}", header, rows))
-    if found["comparison"]:
-        tables += _comparison(found["comparison"])
+    if numbers["comparison"]:
+        tables += _comparison(numbers["comparison"])
     rows = [
         [c["modality"], c["method"]]
         + [number(value) for value in c["metrics"].values()]
         + [span(c["intervals"]["accuracy"]), number(c["chance"]), c["protocol"]]
-        for c in found["classification"]
+        for c in numbers["classification"]
     ]
     if rows:
-        metrics = list(found["classification"][0]["metrics"])
+        metrics = list(numbers["classification"][0]["metrics"])
         header = ["modality", "method", *metrics, "accuracy, 95 %", "chance", "protocol"]
         tables.append(("Classification", header, rows))
-    rows = [[name, number(value)] for name, value in found["geometry"].items()]
+    rows = [[name, number(value)] for name, value in numbers["geometry"].items()]
     tables.append(("Geometry", ["what", "value"], rows))
     return tables
 
 
-def _comparison(found: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
+def _comparison(numbers: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
     changes = [
         [
             c["relevance"],
@@ -77,19 +77,19 @@ def _comparison(found: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
             f"{signed(c['interval'][0])} to {signed(c['interval'][1])}",
             f"{c['p_holm']:.2g}",
         ]
-        for c in found["changes"]
-        if c["metric"] in SHOWN
+        for c in numbers["changes"]
+        if "changes" in BY_NAME[c["metric"]].shown
     ]
     header = ["relevant by", "direction", "metric", "queries", "here", "other", "difference"]
-    tables = [(f"Against {found['other']}", [*header, "95 %", "p (Holm)"], changes)]
+    tables = [(f"Against {numbers['other']}", [*header, "95 %", "p (Holm)"], changes)]
     moved = [
         [m["relevance"], m["direction"], m["path"], number(m["value"]), number(m["other"])]
-        for m in found["moved"]
+        for m in numbers["moved"]
     ]
     if moved:
         header = ["relevant by", "direction", "query", "AP here", "AP other"]
         tables.append(("Queries that changed most", header, moved))
-    overlap = [[name, number(value)] for name, value in found["neighbour_overlap"].items()]
+    overlap = [[name, number(value)] for name, value in numbers["neighbour_overlap"].items()]
     if overlap:
         tables.append(("Common nearest neighbours", ["modality", "share of 10"], overlap))
     return tables
@@ -100,29 +100,29 @@ def signed(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:+.3f}"
 
 
-def markdown(found: dict[str, Any]) -> str:
+def markdown(numbers: dict[str, Any]) -> str:
     """Return the whole evaluation as Markdown."""
-    space = found["space"]
+    space = numbers["space"]
     name, fingerprint = map(markdown_text, (space["name"], space["fingerprint"]))
-    counts = ", ".join(f"{count:,} {m}" for m, count in found["counts"].items())
+    counts = ", ".join(f"{count:,} {m}" for m, count in numbers["counts"].items())
     lines = [
         f"# Evaluation of {name}",
         "",
-        markdown_text(found["verdict"]),
+        markdown_text(numbers["verdict"]),
         "",
         f"- files: {markdown_text(counts)}",
         f"- space: {name}, {space['dim']} dimensions, {fingerprint}",
-        f"- versions: {', '.join(f'{k} {v}' for k, v in found['versions'].items())}",
+        f"- versions: {', '.join(f'{k} {v}' for k, v in numbers['versions'].items())}",
     ]
-    lines += [f"- **missed**: {markdown_text(each)}" for each in found["missed"]]
-    lines += [f"- **fault**: {markdown_text(_fault(fault))}" for fault in found["faults"]]
+    lines += [f"- **missed**: {markdown_text(each)}" for each in numbers["missed"]]
+    lines += [f"- **fault**: {markdown_text(_fault(fault))}" for fault in numbers["faults"]]
     lines += ["", "## Protocol", ""]
-    lines += [f"- {name}: {markdown_text(text)}" for name, text in found["protocol"].items()]
-    for title, header, rows in all_tables(found):
+    lines += [f"- {name}: {markdown_text(text)}" for name, text in numbers["protocol"].items()]
+    for title, header, rows in all_tables(numbers):
         lines += ["", f"## {markdown_text(title)}", "", _row(header), "|" + "---|" * len(header)]
         lines += map(_row, rows)
     lines += ["", "## What the metrics mean", ""]
-    lines += [f"- {name}: {markdown_text(text)}" for name, text in found["metrics"].items()]
+    lines += [f"- {name}: {markdown_text(text)}" for name, text in numbers["metrics"].items()]
     return "\n".join(lines) + "\n"
 
 
@@ -135,12 +135,12 @@ def print_tables(evaluation: Evaluation) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)
-    found = evaluation.to_dict()
-    space, scored = Text(plain(found["space"]["name"]), "bold"), found["protocol"]["scored"]
+    numbers = evaluation.to_dict()
+    space, scored = Text(plain(numbers["space"]["name"]), "bold"), numbers["protocol"]["scored"]
     console.print(Text.assemble("\n", space, "  ", plain(scored)))
-    for fault in found["faults"]:
+    for fault in numbers["faults"]:
         console.print(Text(plain(f"fault: {_fault(fault)}"), "yellow"))
-    for title, header, rows in _narrow(found):
+    for title, header, rows in _narrow(numbers):
         table = Table(title=Text(plain(title), "bold"), title_justify="left", box=SIMPLE)
         table.collapse_padding, table.pad_edge = True, False
         for i, name in enumerate(header):
@@ -150,14 +150,15 @@ def print_tables(evaluation: Evaluation) -> None:
         for row in rows:
             table.add_row(*(Text(plain(cell)) for cell in row))
         console.print(table)
-    console.print(Text(plain(found["verdict"])))
+    console.print(Text(plain(numbers["verdict"])))
 
 
-def _narrow(found: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
+def _narrow(numbers: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
     """Return the tables of a terminal: no geometry, and not every metric."""
+    hidden = {*UNSHOWN, *(metric.name for metric in METRICS if "terminal" not in metric.shown)}
     tables = []
-    for title, header, rows in all_tables(found)[:-1]:
-        kept = [i for i, name in enumerate(header) if name not in UNSHOWN]
+    for title, header, rows in all_tables(numbers)[:-1]:
+        kept = [i for i, name in enumerate(header) if name not in hidden]
         tables.append((title, [header[i] for i in kept], [[row[i] for i in kept] for row in rows]))
     return tables
 

@@ -67,7 +67,7 @@ class UnusableRows:
 
 
 def usable_of_each(kinds: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return how many rows of each item ``(items,)`` are usable."""
+    """Return the number of usable rows of each item ``(items,)``."""
     return np.add.reduceat(kinds == 0, starts, dtype=int)
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmembed.evaluation.faults.duplicates import squared_lengths
-from mmembed.evaluation.faults.fault import EXAMPLES, Fault, Kind, counted
+from mmembed.evaluation.data_checks.data_fault import EXAMPLES, DataFault, FaultKind, counted
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.unusable_rows import NOT_FINITE, ZERO, UnusableRows
+from mmembed.neighbors.vector_rows import squared_lengths
 from mmembed.store.vectors import MISSING, OTHER_LENGTH
 
-SHORTEST = 0.25  # squared length below which an item's vector is no unit vector but zero
-WORDS: tuple[tuple[int, Kind, str], ...] = (
+SHORTEST_SQUARED = 0.25  # squared length below which an item's vector is no unit vector but zero
+WORDS: tuple[tuple[int, FaultKind, str], ...] = (
     (MISSING, "missing", "missing vectors"),
     (OTHER_LENGTH, "length", "vectors of another length"),
     (NOT_FINITE, "nan", "NaN or infinite vectors"),
@@ -22,12 +22,14 @@ WORDS: tuple[tuple[int, Kind, str], ...] = (
 
 
 def usable(items: Items) -> np.ndarray:
-    """Return which items ``(items,)`` have a finite vector of unit length."""
+    """Return whether each item ``(items,)`` has a finite vector of unit length."""
     squares = squared_lengths(items.vectors)
-    return np.isfinite(squares) & (squares > SHORTEST)
+    return np.isfinite(squares) & (squares > SHORTEST_SQUARED)
 
 
-def lint_vectors(items: Items, of: str = "", left_out_of: str = "the scores") -> Iterator[Fault]:
+def lint_vectors(
+    items: Items, of: str = "", left_out_of: str = "the scores"
+) -> Iterator[DataFault]:
     """Yield a fault for each kind of vector that can't be compared, with the names of its rows.
 
     Args:
@@ -52,7 +54,7 @@ def lint_vectors(items: Items, of: str = "", left_out_of: str = "the scores") ->
             message += f" ({files} other segments, which count)"
         message += f": embed {'it' if len(item) == 1 else 'them'} again"
         names = tuple(_name(items, rows, row) for row in which[:EXAMPLES])
-        yield Fault(kind, len(which), message, names)
+        yield DataFault(kind, len(which), message, names)
 
 
 def in_words(items: Items, count: int, modality: str = "") -> str:

@@ -1,7 +1,7 @@
 """Decodes sound files and the sound tracks of videos, whole or one span, exact to a sample.
 
 WAV, FLAC, Ogg Vorbis and AIFF go through libsndfile, everything else through FFmpeg
-(:mod:`mmembed.media.soundtrack`). It knows nothing of spectrograms, padding or models.
+(:mod:`mmembed.media.ffmpeg_sound`). It knows nothing of spectrograms, padding or models.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import numpy as np
 import soundfile
 
 from mmembed.errors import MediaError, TruncatedError
-from mmembed.media.container import BY_SOUNDFILE
-from mmembed.media.pcm import clearly_short, declared_pcm_seconds
+from mmembed.media.ffmpeg_sound import Range, Track, decode_track
+from mmembed.media.file import MediaFile, Source, opened
+from mmembed.media.formats import BY_SOUNDFILE
+from mmembed.media.pcm_header import MOST_SAMPLES, clearly_short, declared_pcm_seconds
 from mmembed.media.resample import fit, mix, needed_range, resample
-from mmembed.media.segments import Span
-from mmembed.media.sniff import Source, path_or_file, sniff, source_name
-from mmembed.media.soundtrack import Range, Track, decode_track
+from mmembed.media.spans import Span
 
-MOST_SAMPLES = 1 << 40  # more in a header means "unknown"
 BLOCK_SAMPLES = 1 << 22  # read in blocks: memory follows what is there, not what is declared
 OGG_READ_SECONDS = 30.0  # spans that begin later are left to FFmpeg, which seeks Ogg exactly
 
@@ -59,7 +58,7 @@ def decode_audio(
     times count from its first frame.
 
     Args:
-        source: a path, or the encoded file as ``bytes``.
+        source: a path, a URL, the encoded file as ``bytes``, or a file that is open.
         span: the wanted part, None for the whole.
         sample_rate: rate in Hz to resample to, None to keep the file's own.
         channels: 1 for the plain mean of all channels, another count to repeat mono or mix by
@@ -71,16 +70,17 @@ def decode_audio(
             samples.
         TruncatedError: it stops clearly before the end that its header declares.
     """
-    name = source_name(source)
 
     def wanted(rate: int) -> tuple[int, int | None]:
         return needed_range(span, rate, sample_rate or rate)
 
-    track = _by_libsndfile(source, wanted) or decode_track(source, wanted)
+    with opened(source) as file:
+        name = file.name
+        track = _by_libsndfile(file, wanted) or decode_track(file, wanted)
     if track.declared_seconds is not None and not allow_truncated:
         message = (
             f"stops after {track.end_seconds:.1f} s of {track.declared_seconds:.1f} s. "
-            "Re-encode it, or pass --allow_truncated."
+            "Re-encode it, or allow truncated files."
         )
         raise TruncatedError(name, message, track.decoder, track.end_seconds)
     rates = (track.sample_rate, sample_rate or track.sample_rate)
@@ -91,8 +91,8 @@ def decode_audio(
             raise MediaError(name, "decode", "holds no samples. Leave it out.", track.decoder)
         message = (
             f"ends at {track.end_seconds:.2f} s, so there is nothing in the span "
-            f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration, or pass "
-            "--allow_truncated."
+            f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration, or "
+            "allow truncated files."
         )
         raise TruncatedError(name, message, track.decoder, track.end_seconds)
     if not np.isfinite(samples).all():
@@ -116,19 +116,19 @@ def convert(
     return Waveform(resample(mixed, waveform.sample_rate, rate), rate, waveform.start_seconds)
 
 
-def _by_libsndfile(source: Source, wanted: Range) -> Track | None:
+def _by_libsndfile(media: MediaFile, wanted: Range) -> Track | None:
     """Decode with libsndfile; None if it is not its format, or it stumbles (FFmpeg then tells)."""
-    found = sniff(source)
-    if found is None or found[1] not in BY_SOUNDFILE:
+    kind = media.sniffed[1] if media.sniffed else ""
+    if kind not in BY_SOUNDFILE:
         return None
     try:
-        with soundfile.SoundFile(path_or_file(source)) as file:
+        with soundfile.SoundFile(media.descriptor_or_stream(), closefd=False) as file:
             rate, frames = file.samplerate, file.frames
             if not 0 < frames < MOST_SAMPLES:  # a stream, whose length was never filled in
                 return None
             first, stop = wanted(rate)
             begin = min(first, frames)
-            if found[1] == "ogg":  # libsndfile misplaces seeks in the last page, so it reads on
+            if kind == "ogg":  # libsndfile misplaces seeks in the last page, so it reads on
                 if begin > OGG_READ_SECONDS * rate:
                     return None
                 begin = 0
@@ -146,7 +146,7 @@ def _by_libsndfile(source: Source, wanted: Range) -> Track | None:
     if samples.shape[1] < count:
         frames, declared = begin + samples.shape[1], frames / rate
     else:
-        declared = declared_pcm_seconds(source, found[1], rate)
+        declared = declared_pcm_seconds(media, kind, rate)
     short = clearly_short(frames / rate, declared) and (stop is None or stop > frames)
     return Track(
         samples[:, min(first, frames) - begin :],

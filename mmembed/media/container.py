@@ -13,55 +13,34 @@ from typing import Any
 import av
 
 from mmembed.errors import MediaError, Stage
-from mmembed.media.sniff import HEAD_BYTES, Source, path_or_file, read_at, sniff, source_name
+from mmembed.media.file import MediaFile
+from mmembed.media.formats import DEMUXERS, HEAD_BYTES, id3_bytes
 
-DEMUXERS = {  # FFmpeg's name of each container that sniff() knows
-    "wav": "wav",
-    "avi": "avi",
-    "flac": "flac",
-    "aiff": "aiff",
-    "ogg": "ogg",
-    "opus": "ogg",
-    "ogv": "ogg",
-    "flv": "flv",
-    "asf": "asf",
-    "mpeg": "mpeg",
-    "mpegts": "mpegts",
-    "mp4": "mov",
-    "m4a": "mov",
-    "mov": "mov",
-    "webm": "matroska",
-    "mkv": "matroska",
-    "mp3": "mp3",
-    "aac": "aac",
-}
-BY_SOUNDFILE = frozenset({"wav", "flac", "ogg", "aiff"})  # libsndfile reads these, and faster
 ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
 
 
 @contextmanager
-def open_container(source: Source, stage: Stage) -> Iterator[Any]:
+def open_container(file: MediaFile, stage: Stage) -> Iterator[Any]:
     """Open a sound or video file as a PyAV input container, its format forced to what it is.
 
-    A local file only: a playlist or a name that looks like a URL is never followed.
+    FFmpeg gets a file that is open, never a name: no playlist or URL is followed.
 
     Raises:
         MediaError: not a container that is known, or FFmpeg refuses it.
     """
-    name = source_name(source)
-    found = sniff(source)
-    if found is None or found[1] not in DEMUXERS:
-        what = f"is {found[1]}, not sound or video." if found else "is of no known format."
-        raise MediaError(name, stage, f"{what} Check the file, or leave it out.")
-    demuxer = DEMUXERS[found[1]]
-    file = path_or_file(source)
-    if isinstance(file, str):
-        file = f"file:{file}"
+    sniffed = file.sniffed
+    if sniffed is None or sniffed[1] not in DEMUXERS:
+        what = f"is {sniffed[1]}, not sound or video." if sniffed else "is of no known format."
+        raise MediaError(file.name, stage, f"{what} Check the file, or leave it out.")
+    demuxer = DEMUXERS[sniffed[1]]
+    content = file.descriptor_or_stream()
+    options = {"fd": str(content)} if isinstance(content, int) else {}
+    url = "fd:" if options else content
     try:
-        container = av.open(file, format=demuxer, metadata_errors="replace")
+        container = av.open(url, format=demuxer, options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         message = f"can't be opened, {_reason(error)}. It may be cut short; copy or re-encode it."
-        raise MediaError(name, stage, message, demuxer) from None
+        raise MediaError(file.name, stage, message, demuxer) from None
     with container:
         yield container
 
@@ -84,7 +63,7 @@ def audio_stream(container: Any) -> Any | None:
 
 
 def declared_seconds(
-    container: Any, stream: Any, source: Source, begin_seconds: float | None = None
+    container: Any, stream: Any, file: MediaFile, begin_seconds: float | None = None
 ) -> float | None:
     """Return how long the headers say a stream is, in seconds; None if they do not say.
 
@@ -94,7 +73,7 @@ def declared_seconds(
     """
     if container.format.name in ("aac", "mpegts", "mpeg"):
         return None
-    if container.format.name == "mp3" and not has_xing_header(source):
+    if container.format.name == "mp3" and not has_xing_header(file):
         return None
     if stream.duration is not None and stream.duration > 0:
         return float(stream.duration * stream.time_base)
@@ -108,12 +87,11 @@ def declared_seconds(
     return max(0.0, end - max(0.0, begin_seconds))
 
 
-def has_xing_header(source: Source) -> bool:
+def has_xing_header(file: MediaFile) -> bool:
     """Return whether an MP3 says how many frames it has."""
-    head = read_at(source, 0, HEAD_BYTES)
+    head = file.read_at(0, HEAD_BYTES)
     if head[:3] == b"ID3":
-        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-        head = read_at(source, 10 + size, HEAD_BYTES)
+        head = file.read_at(id3_bytes(head), HEAD_BYTES)
     return any(mark in head[:512] for mark in (b"Xing", b"Info", b"VBRI"))
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from mmembed.errors import MediaError, Stage
-from mmembed.media.sniff import Source, path_or_file, read_at, sniff, source_name
+from mmembed.media.file import Source, opened
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,12 +35,13 @@ def decode_image(source: Source, *, min_side: int | None = None) -> np.ndarray:
     undone.
 
     Args:
-        source: a path, or the encoded file as ``bytes``.
+        source: a path, a URL, the encoded file as ``bytes``, or a file that is open.
         min_side: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (libjpeg's scaled
             decoding), as long as its shorter side stays at least this many pixels.
 
     Raises:
-        MediaError: (stage ``decode``) not an image, cut short, corrupt, or too many pixels.
+        MediaError: (stage ``decode``) not an image, cut short, corrupt, or of too many pixels
+            (Pillow's ``Image.MAX_IMAGE_PIXELS``).
     """
     with open_image(source, "decode") as image:
         if min_side is not None and image.format in ("JPEG", "MPO"):
@@ -63,27 +64,31 @@ def limit_pixels(pixels: int) -> None:
 @contextmanager
 def open_image(source: Source, stage: Stage) -> Iterator[Image.Image]:
     """Open an image by its content; whatever fails inside is a MediaError of ``stage``."""
-    name = source_name(source)
-    found = sniff(source)
-    if found is None or found[0] != "image":
-        if not read_at(source, 0, 1, stage=stage):
-            raise MediaError(name, stage, "is empty. Copy it again, or leave it out.")
-        what = f"is {found[1]}, not an image" if found else "is not an image of a known format"
-        raise MediaError(name, stage, f"{what}. Check the path.")
-    try:
-        with Image.open(path_or_file(source), formats=(found[1].upper(),)) as image:
-            yield image
-    except Image.DecompressionBombError:
-        message = (
-            "has more pixels than is safe to decode (a decompression bomb?). Scale it down, or "
-            "raise the limit (--max_pixels, PIL.Image.MAX_IMAGE_PIXELS)."
-        )
-        raise MediaError(name, stage, message, "pillow") from None
-    except MemoryError:
-        raise
-    except Exception as error:  # a parser may raise anything on hostile data
-        message = f"is {found[1]} that can't be decoded, {str(error).lower()}. Export it again."
-        raise MediaError(name, stage, message, "pillow") from None
+    with opened(source) as file:
+        sniffed = file.sniffed
+        if sniffed is None or sniffed[0] != "image":
+            if not file.read_at(0, 1, stage=stage):
+                raise MediaError(file.name, stage, "is empty. Copy it again, or leave it out.")
+            known = f"is {sniffed[1]}, not an image" if sniffed else ""
+            message = f"{known or 'is not an image of a known format'}. Check the path."
+            raise MediaError(file.name, stage, message)
+        try:
+            with Image.open(file.stream(), formats=(sniffed[1].upper(),)) as image:
+                yield image
+        except Image.DecompressionBombError:
+            message = (
+                "has more pixels than is safe to decode (a decompression bomb?). Scale it down, "
+                "or raise the limit of pixels."
+            )
+            raise MediaError(file.name, stage, message, "pillow", "max_pixels") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # a parser may raise anything on hostile data
+            said = str(error).lower()
+            if isinstance(error, UnidentifiedImageError):  # Pillow names its file object
+                said = f"cannot identify image file {file.name!r}".lower()
+            message = f"is {sniffed[1]} that can't be decoded, {said}. Export it again."
+            raise MediaError(file.name, stage, message, "pillow") from None
 
 
 def orientation(image: Image.Image) -> int:

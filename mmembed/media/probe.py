@@ -1,4 +1,4 @@
-"""What a file is and how large, by its content and from its headers alone; nothing is decoded.
+"""Kind, size and length of a media file, from its headers alone; nothing is decoded.
 
 A file's name is not trusted (text excepted, which has no magic bytes): an MP3 named ``.jpg`` is
 audio, an MP4 without pictures is audio, cover art makes no video, an animated GIF is an image.
@@ -7,87 +7,63 @@ This module knows nothing of what is done with a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import soundfile
 
 from mmembed.errors import MediaError
 from mmembed.media.container import (
-    BY_SOUNDFILE,
     audio_stream,
     declared_seconds,
     open_container,
     video_stream,
 )
+from mmembed.media.file import MediaFile, MediaInfo, Source, opened
+from mmembed.media.formats import BY_SOUNDFILE
 from mmembed.media.image import open_image, orientation
-from mmembed.media.pcm import clearly_short, declared_pcm_seconds
-from mmembed.media.sniff import Source, path_or_file, read_at, sniff, source_name
-from mmembed.modality import Modality
+from mmembed.media.pcm_header import MOST_SAMPLES, clearly_short, declared_pcm_seconds
 
-__all__ = ["MediaInfo", "Source", "probe", "sniff"]
+__all__ = ["MediaInfo", "Source", "probe"]
 
 SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
-
-
-@dataclass(frozen=True)
-class MediaInfo:
-    """What one file is; a field is None where it does not apply or the file does not say.
-
-    Attributes:
-        modality: ``image``, ``audio``, ``video`` or ``text``.
-        format: by content, in lower case: ``jpeg``, ``wav``, ``mp4`` …
-        width: pixels as shown, after rotation by EXIF or the display matrix.
-        height: pixels as shown.
-        duration_seconds: length of the sound or of the video.
-        fps: average frames a second.
-        sample_rate: of the sound (track), in Hz.
-        channels: of the sound (track).
-        has_audio: whether there is sound.
-        sound_seconds: when the sound track of a video ends, counted from its first frame.
-    """
-
-    modality: Modality
-    format: str
-    width: int | None = None
-    height: int | None = None
-    duration_seconds: float | None = None
-    fps: float | None = None
-    sample_rate: int | None = None
-    channels: int | None = None
-    has_audio: bool = False
-    sound_seconds: float | None = None
 
 
 def probe(source: Source) -> MediaInfo:
     """Tell what a file is from its content, reading no more than its headers.
 
+    A file that is open is looked at once, however often it is asked.
+
     Args:
-        source: a path, or the encoded file as ``bytes``.
+        source: a path, a URL, the encoded file as ``bytes``, or a file that is open.
 
     Raises:
         MediaError: (stage ``probe``) no such file, a folder, empty, of no known format, or with
             headers that can't be read.
     """
-    found = sniff(source)
-    if found is None:
-        name = source_name(source)
-        if not read_at(source, 0, 1):
-            raise MediaError(name, "probe", "is empty. Copy it again, or leave it out.")
+    with opened(source) as file:
+        if file.info is None:
+            file.info = _probe(file)
+        return file.info
+
+
+def _probe(file: MediaFile) -> MediaInfo:
+    if file.sniffed is None:
+        if not file.read_at(0, 1):
+            raise MediaError(file.name, "probe", "is empty. Copy it again, or leave it out.")
         message = "is of no known format. Convert it to a common one, or leave it out."
-        raise MediaError(name, "probe", message)
-    modality, kind = found
+        raise MediaError(file.name, "probe", message)
+    modality, kind = file.sniffed
     if modality == "text":
         return MediaInfo("text", kind)
     if modality == "image":
-        return _probe_image(source, kind)
-    if kind in BY_SOUNDFILE and (info := _probe_sound(source, kind)):
+        return _probe_image(file, kind)
+    if kind in BY_SOUNDFILE and (info := _probe_sound(file, kind)):
         return info
-    return _probe_container(source, kind)
+    return _probe_container(file, kind)
 
 
-def _probe_image(source: Source, kind: str) -> MediaInfo:
-    with open_image(source, "probe") as image:
+def _probe_image(file: MediaFile, kind: str) -> MediaInfo:
+    with open_image(file, "probe") as image:
         width, height = image.size
         # PNG may keep EXIF behind its pixels, and Pillow would decode them all to look there;
         # of a TIFF Pillow gives the size as shown
@@ -97,37 +73,38 @@ def _probe_image(source: Source, kind: str) -> MediaInfo:
     return MediaInfo("image", kind, width=width, height=height)
 
 
-def _probe_sound(source: Source, kind: str) -> MediaInfo | None:
+def _probe_sound(file: MediaFile, kind: str) -> MediaInfo | None:
     try:
-        info = soundfile.info(path_or_file(source))
+        with soundfile.SoundFile(file.descriptor_or_stream(), closefd=False) as sound:
+            rate, channels, frames = sound.samplerate, sound.channels, sound.frames
     except (soundfile.LibsndfileError, OSError):
         return None
-    if not 0 < info.frames < 1 << 40:  # a stream, whose length was never filled in
+    if not 0 < frames < MOST_SAMPLES:  # a stream, whose length was never filled in
         return None
-    seconds = info.frames / info.samplerate
-    declared = declared_pcm_seconds(source, kind, info.samplerate)
+    seconds = frames / rate
+    declared = declared_pcm_seconds(file, kind, rate)
     if declared is not None and clearly_short(seconds, declared):
         seconds = declared  # a file that stops early: whoever decodes it shall notice
     return MediaInfo(
         "audio",
         kind,
         duration_seconds=seconds,
-        sample_rate=info.samplerate,
-        channels=info.channels,
+        sample_rate=rate,
+        channels=channels,
         has_audio=True,
     )
 
 
-def _probe_container(source: Source, kind: str) -> MediaInfo:
-    with open_container(source, "probe") as container:
+def _probe_container(file: MediaFile, kind: str) -> MediaInfo:
+    with open_container(file, "probe") as container:
         sound, pictures = audio_stream(container), video_stream(container)
         if sound is None and pictures is None:
             message = "holds neither sound nor pictures that can be decoded. Re-encode it."
-            raise MediaError(source_name(source), "probe", message, container.format.name)
+            raise MediaError(file.name, "probe", message, container.format.name)
         width = height = fps = None
         if pictures is not None:
             width, height = pictures.codec_context.width, pictures.codec_context.height
-            if container.format.name.startswith("mov") and _shown_sideways(source):
+            if container.format.name.startswith("mov") and _shown_sideways(file):
                 width, height = height, width
             fps = float(pictures.average_rate) if pictures.average_rate else None
         return MediaInfo(
@@ -135,18 +112,18 @@ def _probe_container(source: Source, kind: str) -> MediaInfo:
             kind,
             width=width,
             height=height,
-            duration_seconds=_seconds(container, pictures or sound, source),
+            duration_seconds=_seconds(container, pictures or sound, file),
             fps=fps,
             sample_rate=sound.codec_context.sample_rate if sound else None,
             channels=sound.codec_context.channels if sound else None,
             has_audio=sound is not None,
-            sound_seconds=_sound_seconds(container, pictures, sound, source),
+            sound_seconds=_sound_seconds(container, pictures, sound, file),
         )
 
 
-def _seconds(container: Any, stream: Any, source: Source) -> float | None:
+def _seconds(container: Any, stream: Any, file: MediaFile) -> float | None:
     """Return the declared length, else FFmpeg's guess, else the end of the last packet."""
-    said = declared_seconds(container, stream, source)
+    said = declared_seconds(container, stream, file)
     if said is not None:
         return said
     if container.duration and container.duration > 0:
@@ -159,28 +136,28 @@ def _seconds(container: Any, stream: Any, source: Source) -> float | None:
     return None if first is None else float((end - first) * stream.time_base)
 
 
-def _sound_seconds(container: Any, pictures: Any, sound: Any, source: Source) -> float | None:
+def _sound_seconds(container: Any, pictures: Any, sound: Any, file: MediaFile) -> float | None:
     """Return when the sound track ends, from the first picture on; None if it is not said."""
-    said = None if pictures is None or sound is None else declared_seconds(container, sound, source)
+    said = None if pictures is None or sound is None else declared_seconds(container, sound, file)
     if said is None:
         return None
     first, begin = ((s.start_time or 0) * s.time_base for s in (pictures, sound))
     return max(0.0, said + float(begin - first))
 
 
-def _shown_sideways(source: Source) -> bool:
+def _shown_sideways(file: MediaFile) -> bool:
     """Return whether the first picture track of an MP4 or MOV is turned by 90 degrees.
 
     PyAV does not show the display matrix of a stream, so it is read from the track header
     (``tkhd``, ISO 14496-12 §8.3.2).
     """
     offset, moov = 0, b""
-    while len(head := read_at(source, offset, 16)) >= 8:
+    while len(head := file.read_at(offset, 16)) >= 8:
         size, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
         if kind == b"moov":
-            moov = read_at(source, offset, size or 1 << 30)
+            moov = file.read_at(offset, size or 1 << 30)
             break
         if size < 8:
             break

@@ -7,7 +7,7 @@ import os
 from collections import OrderedDict
 from typing import IO, Any
 
-from mmembed.storage import RemotePath
+from mmembed.paths import RemotePath
 
 WHOLE_BYTES = 8 << 20  # smaller files are fetched in one request
 BLOCK_BYTES = 1 << 20  # larger ones in ranges of this,
@@ -42,6 +42,10 @@ class RemoteFile:
             parts.append(self._block(number)[begin : begin + end - offset])
             offset += len(parts[-1])
         return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the file; nothing can be read after that."""
+        self._file.close()
 
     def file(self) -> IO[bytes]:
         """Return a file object, at the beginning."""
@@ -78,7 +82,7 @@ class _Reader(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any, /) -> int:
-        found = self._source.read_at(self._place, len(buffer))
-        buffer[: len(found)] = found
-        self._place += len(found)
-        return len(found)
+        part = self._source.read_at(self._place, len(buffer))
+        buffer[: len(part)] = part
+        self._place += len(part)
+        return len(part)

@@ -15,7 +15,7 @@ import av
 import av.filter
 import numpy as np
 
-from mmembed.media.segments import Span
+from mmembed.media.spans import Span
 
 CHUNK_SAMPLES = 1 << 18
 CONTEXT_TAPS = 64  # twice libswresample's filter; wider, the longer the period of the lower rate

@@ -17,8 +17,8 @@ import numpy as np
 
 from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.container import declared_seconds, open_container, video_stream
-from mmembed.media.frames import FrameReader
-from mmembed.media.sniff import Source, source_name
+from mmembed.media.file import Source, opened
+from mmembed.media.video_frames import FrameReader
 
 ROOM = 2  # frames are scaled down to this times min_side while they are converted
 
@@ -56,7 +56,7 @@ def decode_video(
     applied; pixels that are not square are left so.
 
     Args:
-        source: a path, or the encoded file as ``bytes``.
+        source: a path, a URL, the encoded file as ``bytes``, or a file that is open.
         times_seconds: in any order, repeats allowed, counted from the first frame.
         min_side: frames whose shorter side is more than twice this are scaled down to twice
             this (area averaging, the aspect kept).
@@ -70,8 +70,8 @@ def decode_video(
     """
     if not len(times_seconds) or not all(math.isfinite(t) for t in times_seconds):
         raise ValueError(f"times_seconds must be finite and at least one, got {times_seconds!r}")
-    name = source_name(source)
-    with open_container(source, "decode") as container:
+    with opened(source) as file, open_container(file, "decode") as container:
+        name = file.name
         stream = video_stream(container)
         if stream is None:
             raise MediaError(name, "decode", "has no pictures. Take its sound alone.")
@@ -87,7 +87,7 @@ def decode_video(
                 raise MediaError(name, "decode", message, reader.decoder)
             if reader.ended and not allow_truncated:
                 begin = reader.origin_seconds
-                declared = declared_seconds(container, stream, source, begin)
+                declared = declared_seconds(container, stream, file, begin)
                 _check_end(reader, time, declared, name)
             if latest is None or latest[0] is not now.frame:
                 latest = now.frame, _upright_rgb(now.frame, min_side)
@@ -110,7 +110,7 @@ def _check_end(reader: FrameReader, time: float, declared: float | None, name: s
     if declared is None or min(time, declared) - end <= max(0.25, 0.02 * declared):
         return
     message = (
-        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or pass --allow_truncated."
+        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or allow truncated files."
     )
     raise TruncatedError(name, message, reader.decoder, end)
 

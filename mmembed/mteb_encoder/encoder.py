@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from mmembed.card import Precision
-from mmembed.embedding.local import usable_device
 from mmembed.errors import ConfigError, MediaError, MissingExtraError, SpaceError
 from mmembed.modality import MODALITIES, Modality
 from mmembed.mteb_encoder.media import as_files, given_name, to_input
-from mmembed.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
+from mmembed.space.space_json import Precision
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
@@ -65,7 +65,7 @@ class MtebEncoder:
     ) -> None:
         _mteb()
         if not isinstance(space, Space):
-            space = load_space(space, usable_device(device), trust)
+            space = load_space(space, device, trust)
         if truncate_dim is not None and not 1 <= truncate_dim <= space.dim:
             raise ConfigError(f"truncate_dim {truncate_dim}: the space has {space.dim} dimensions")
         self.space, self.precision, self.truncate_dim = space, precision, truncate_dim
@@ -105,8 +105,8 @@ class MtebEncoder:
         batches = as_files(inputs)
         total = None
         for modality in self._columns(next(iter(batches), None), task):
-            found = list(self._vectors(batches, modality, batch_size))
-            total = np.stack(found) if total is None else total + np.stack(found)
+            vectors = np.stack(list(self._vectors(batches, modality, batch_size)))
+            total = vectors if total is None else total + vectors
         if total is None:
             return np.empty((0, self.truncate_dim or self.space.dim), np.float32)
         norms = np.linalg.norm(total, axis=1, keepdims=True)
@@ -124,24 +124,24 @@ class MtebEncoder:
         """Return the modalities of a batch; none if there is no batch."""
         if batch is None:
             return []
-        found = [modality for modality in MODALITIES if modality in batch]
-        if not found:
+        columns = [modality for modality in MODALITIES if modality in batch]
+        if not columns:
             raise ConfigError(
                 f"mteb task {task}: a batch has columns {', '.join(batch)}; one of "
                 f"{', '.join(MODALITIES)} is needed"
             )
-        for modality in found:
+        for modality in columns:
             if modality not in self.space.modalities:
                 raise SpaceError(
                     f"mteb task {task}: space {self.space.name} has no encoder for {modality}; it "
                     f"embeds {', '.join(self.space.modalities)}"
                 )
-        return found
+        return columns
 
     def _vectors(
         self, batches: Iterable[Mapping[str, Any]], modality: str, batch_size: int
     ) -> Iterator[np.ndarray]:
-        preprocess = self.space.preprocess[modality]
+        preprocess = self.space.preprocess[self.space.field_of(modality)]
         at = ""
 
         def values() -> Iterator[Any]:
@@ -162,7 +162,7 @@ class MtebEncoder:
                 truncate_dim=self.truncate_dim,
             )
         except MediaError as error:  # the input that was asked for last: they are decoded in turn
-            raise MediaError(at, error.stage, error.message, error.decoder) from None
+            raise MediaError(at, error.stage, error.message, error.decoder, error.advice) from None
 
     def _meta(self) -> ModelMeta:
         space, mteb = self.space, _mteb()

@@ -1,4 +1,4 @@
-"""What stands in the columns of mteb's batches, as inputs of a space, without loss.
+"""Values in the columns of mteb's batches, as inputs of a space, without loss.
 
 Columns of Hugging Face ``datasets`` are left undecoded: each file goes through the decoders and
 the preprocess that ``mmembed embed`` uses, and torchcodec (which mteb would decode with) is not
@@ -19,11 +19,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmembed.data.preprocess import Preprocess, VideoPreprocess
 from mmembed.errors import ConfigError
 from mmembed.media.audio import Waveform
 from mmembed.media.image import UPRIGHT, orientation
 from mmembed.media.video import Clip
+from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.video import VideoPreprocess
 
 MANY_GREYS = ("I", "F")  # what modes that Pillow would clip to 8 bits begin with
 TRANSPARENT = ("LA", "PA", "RGBA", "RGBa")
@@ -46,16 +47,16 @@ def as_files(inputs: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]
         return list(inputs)
     if not isinstance(inputs, DataLoader) or not isinstance(inputs.dataset, datasets.Dataset):
         return inputs
-    found = inputs.dataset
-    if found.format["type"] is not None or inputs.batch_sampler is None:
+    dataset = inputs.dataset
+    if dataset.format["type"] is not None or inputs.batch_sampler is None:
         return inputs
-    for name, feature in found.features.items():
+    for name, feature in dataset.features.items():
         if not isinstance(feature, (datasets.Image, datasets.Audio, datasets.Video)):
             continue
         if feature.decode and getattr(feature, "mode", None) is None:
-            found = found.cast_column(name, replace(feature, decode=False))
+            dataset = dataset.cast_column(name, replace(feature, decode=False))
     return DataLoader(
-        found,
+        dataset,
         batch_sampler=list(inputs.batch_sampler),
         num_workers=inputs.num_workers,
         collate_fn=inputs.collate_fn,
@@ -70,7 +71,7 @@ def given_name(value: Any) -> str:
 
 
 def to_input(value: Any, preprocess: Preprocess, at: str) -> Any:
-    """Return one value of a column as an input of :meth:`mmembed.space.Space.encode`.
+    """Return one value of a column as an input of :meth:`mmembed.space.space.Space.encode`.
 
     A file is a path, bytes, a mapping with ``bytes`` or ``path``, or a decoder of ``datasets``.
     Besides that:

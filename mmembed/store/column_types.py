@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.types as types
 
 from mmembed.errors import StoreError
-from mmembed.output import one_line
+from mmembed.errors.plain_text import one_line
 
 LISTS = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
 TEXTS = ("is_string", "is_large_string", "is_string_view")

@@ -17,8 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from mmembed.errors import StoreError
-from mmembed.output import one_line, reason
-from mmembed.storage import Place, RemotePath, place
+from mmembed.errors.plain_text import one_line, reason
+from mmembed.paths import Place, RemotePath, place
 
 CARD = "_mmembed.json"
 COMPACTION = "_compaction.json"

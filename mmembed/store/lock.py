@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mmembed.errors import StoreError
-from mmembed.storage import Place, RemotePath
+from mmembed.paths import Place, RemotePath
 from mmembed.store.dataset_files import LOCK, has_file, names_in
 
 

@@ -18,20 +18,17 @@ label, group, …     as in the source                    carried through
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from mmembed.errors import StoreError
-from mmembed.output import one_line
+from mmembed.store.provenance import Provenance
 
-FORMAT = 1
-ID_BYTES = 16
+MADE_BY = b"mmembed"  # key of the provenance among a schema's metadata
 VectorType = Literal["float32", "float16", "list"]
 
 ROW_FIELDS: tuple[pa.Field, ...] = (
@@ -65,85 +62,6 @@ ASKED_FIELDS: Mapping[str, pa.Field] = {  # by the setting that asks for them
 RESERVED = frozenset(f.name for f in (*ROW_FIELDS, *ASKED_FIELDS.values())) | {"embedding"}
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What made a dataset; kept in every part's schema metadata and in ``_mmembed.json``.
-
-    Args:
-        fingerprint: of the space; rows of different fingerprints are never mixed.
-        space: the space's name.
-        dim: dimensions of a vector.
-        source: the folder that ``path`` is relative to, or the manifest, whose folder it is then.
-        settings: other options that change vectors (precision, segments), as plain values.
-        format: version of this contract.
-    """
-
-    fingerprint: str
-    space: str
-    dim: int
-    source: str = ""
-    settings: Mapping[str, str | int | float | None] | None = None
-    format: int = FORMAT
-
-    def to_json(self) -> str:
-        """Return the provenance as JSON text."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str | bytes, path: str) -> Provenance:
-        """Read what :meth:`to_json` wrote; ``path`` is named in errors.
-
-        Raises:
-            StoreError: not written by mmembed, or by a version with another format.
-        """
-        try:
-            fields: dict[str, Any] = json.loads(text)
-            given = fields.get("format")
-        except (ValueError, AttributeError, RecursionError):
-            raise StoreError(f"{path}: its mmembed metadata can't be read") from None
-        if given != FORMAT:
-            shown = one_line(repr(given))[:40]
-            raise StoreError(f"{path}: store format {shown} is not {FORMAT}; embed it again")
-        known = {k: v for k, v in fields.items() if k in cls.__dataclass_fields__}
-        made = cls(**{"fingerprint": None, "space": None, "dim": None, **known})
-        wrong = next(made._misfits(), None)
-        if wrong is not None:
-            value = one_line(repr(getattr(made, wrong)))[:40]
-            raise StoreError(f"{path}: its mmembed metadata have {value} as {wrong}")
-        return made
-
-    def _misfits(self) -> Iterator[str]:
-        """Yield the fields that hold another kind of value than they are for."""
-        texts = ("fingerprint", "space", "source")
-        yield from (name for name in texts if not isinstance(getattr(self, name), str))
-        if type(self.dim) is not int or self.dim < 1:
-            yield "dim"
-        if not isinstance(self.settings, dict | None):
-            yield "settings"
-
-
-def row_id(path: str, modality: str, segment_index: int | None) -> str:
-    """Return the stable id of a row: 32 hexadecimal digits of a hash."""
-    return _row_hash(path, modality, segment_index).hex()
-
-
-def row_ids(
-    paths: Iterable[str], modalities: Iterable[str], segment_indices: Iterable[int | None]
-) -> pa.Array:
-    """Return the :func:`row_id` of each row, as strings ``(rows,)``; no Python text for each."""
-    digests = b"".join(map(_row_hash, paths, modalities, segment_indices))
-    rows = len(digests) // ID_BYTES
-    ends = np.arange(0, 2 * len(digests) + 1, 2 * ID_BYTES, dtype=np.int32)
-    return pa.StringArray.from_buffers(
-        rows, pa.py_buffer(ends), pa.py_buffer(digests.hex().encode("ascii"))
-    )
-
-
-def _row_hash(path: str, modality: str, segment_index: int | None) -> bytes:
-    key = f"{path}\0{modality}\0{'' if segment_index is None else segment_index}"
-    return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
-
-
 def vector_type(dim: int, kind: VectorType) -> pa.DataType:
     """Return the Arrow type of ``embedding``."""
     if kind == "list":
@@ -174,10 +92,34 @@ def row_schema(
     fields = [*ROW_FIELDS, *asked, vector]
     fields += [pa.field(name, kind_) for name, kind_ in carried.items()]
     metadata = {
-        b"mmembed": provenance.to_json().encode(),
+        MADE_BY: provenance.to_json().encode(),
         b"huggingface": json.dumps({"info": {"features": _features(fields)}}).encode(),
     }
     return pa.schema(fields, metadata)
+
+
+def stored_provenance(schema: pa.Schema, part: str) -> Provenance | None:
+    """Return the provenance in a schema's metadata; None if there is none.
+
+    Raises:
+        StoreError: it can't be read; ``part`` is named.
+    """
+    text = (schema.metadata or {}).get(MADE_BY)
+    return None if text is None else Provenance.from_json(text, part)
+
+
+def with_libraries(schema: pa.Schema, libraries: Mapping[str, str] | None) -> pa.Schema:
+    """Return the schema of a part whose rows were decoded by these versions of libraries.
+
+    Args:
+        schema: as :func:`row_schema` returned it.
+        libraries: as in :class:`~mmembed.store.provenance.Provenance`.
+    """
+    made = stored_provenance(schema, "the schema")
+    if made is None:
+        return schema
+    text = replace(made, libraries=libraries).to_json().encode()
+    return schema.with_metadata({**schema.metadata, MADE_BY: text})
 
 
 def _features(fields: list[pa.Field]) -> dict[str, Any]:

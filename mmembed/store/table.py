@@ -9,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from mmembed.errors import StoreError
-from mmembed.output import one_line
-from mmembed.storage import Place, place
+from mmembed.paths import Place
 from mmembed.store.column_types import joined, with_plain_types
-from mmembed.store.dataset_files import ERRORS, errors_folder, names_in, part_files
-from mmembed.store.part_file import NEEDED, read_footer, read_part, read_part_errors
-from mmembed.store.schema import ERROR_SCHEMA, Provenance
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.part_file import NEEDED, read_part
+from mmembed.store.provenance import DecodeRevisions, Provenance, check_same_space
 from mmembed.store.vectors import VectorBlock, read_vectors, with_direction
 
 WRITTEN_AGAIN = "was written again while it was being read. Run again."
@@ -31,26 +30,29 @@ class StoredRows:
         provenance: what made the rows.
 
     Raises:
-        StoreError: nothing there, not an embedding dataset, or parts that do not go together.
+        StoreError: nothing there, not an embedding dataset, or parts that do not go together, as
+            made by different spaces or decoded by different revisions.
     """
 
     def __init__(self, path: str | Place, columns: list[str] | None = None) -> None:
-        self.name = str(place(path))
-        self._parts = part_files(path)
-        if not self._parts:
-            raise StoreError(f"{self.name}: no part-*.parquet in it. Run `mmembed embed` first.")
-        footers = [read_footer(part) for part in self._parts]
+        dataset = EmbeddingDataset.at(path)
+        self.name = str(dataset)
+        footers = dataset.footers()
+        self._parts = [footer.part for footer in footers]
         self.provenance = footers[0].provenance
         for footer in footers[1:]:
             first = str(footers[0].part)
             check_same_space(self.provenance, first, footer.provenance, str(footer.part))
         wanted = None if columns is None else [*dict.fromkeys((*NEEDED, *columns))]
         tables: list[pa.Table] = []
+        revisions = DecodeRevisions()
         for footer in footers:
             table = _read(footer.part, wanted, leave_out=("embedding",))
             if len(table) != footer.rows:
                 raise StoreError(f"{footer.part}: {WRITTEN_AGAIN}")
             tables.append(with_plain_types(table, str(footer.part)))
+            modalities = tables[-1]["modality"].unique().to_pylist()
+            revisions.check(footer.provenance, modalities, str(footer.part))
         self.rows = joined(tables, list(map(str, self._parts)))
         self._counts = [len(table) for table in tables]
 
@@ -176,40 +178,13 @@ class EmbeddingTable:
         return EmbeddingTable(rows, self.vectors[index], self.provenance, lack)
 
 
-def check_same_space(first: Provenance, first_path: str, other: Provenance, path: str) -> None:
-    """Refuse to mix vectors of different spaces.
-
-    Raises:
-        StoreError: the fingerprints differ.
-    """
-    if first.fingerprint != other.fingerprint:
-        raise StoreError(
-            f"{path}: made by space {_named(other)}, but {first_path} by space {_named(first)}; "
-            "their vectors can't be mixed"
-        )
-    if first.dim != other.dim:
-        raise StoreError(f"{path}: has vectors of {other.dim}, but {first_path} of {first.dim}")
-
-
 def read_errors(path: str | Place) -> pa.Table:
     """Return the files of a dataset that could not be embedded, and why.
 
     Raises:
         StoreError: no such dataset, or its errors can't be read.
     """
-    folder, parts = place(path), part_files(path)
-    if folder in parts:  # a part file, not a dataset
-        return ERROR_SCHEMA.empty_table()
-    there = set(names_in(errors_folder(folder)))
-    errors = {n: read_part_errors(folder, n) for n in (p.name for p in parts) if n in there}
-    tables = {name: table for name, table in errors.items() if table is not None}
-    if not tables:
-        return ERROR_SCHEMA.empty_table()
-    return joined(tables.values(), [str(folder / ERRORS / name) for name in tables])
-
-
-def _named(provenance: Provenance) -> str:
-    return one_line(f"{provenance.space} ({provenance.fingerprint[:8]})")
+    return EmbeddingDataset.at(path).errors()
 
 
 def _read(

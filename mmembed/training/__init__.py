@@ -1,1 +1,1 @@
-"""Training: losses over weighted pairs of modalities, the Lightning module, and its command."""
+"""Training: losses over weighted pairs of modalities, the Lightning module and its data."""

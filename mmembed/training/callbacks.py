@@ -1,4 +1,4 @@
-"""What a training run leaves behind, and the lines it prints."""
+"""Callbacks of a training run: the space is saved at its end, and a line is printed an epoch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import lightning.pytorch as pl
 import torch
 
 from mmembed.errors import MmembedError, Terminated
-from mmembed.output import say
-from mmembed.storage import shown
+from mmembed.errors.plain_text import say
+from mmembed.paths import shown
 from mmembed.training.nonfinite_steps import skipped_steps
 
 LINE_SECONDS = 60.0
@@ -70,21 +70,23 @@ class SaveSpace(pl.Callback):
     ) -> None:
         """Say how a run that SIGTERM stopped goes on."""
         if isinstance(exception, Terminated) and trainer.state.fn == "fit":
-            exception.way_on = _way_on(trainer, self._began)
+            _say_how_to_go_on(exception, trainer, self._began)
 
 
-def _way_on(trainer: pl.Trainer, began: float) -> str:
-    """Say which option goes on from the newest checkpoint of a run."""
+def _say_how_to_go_on(stop: Terminated, trainer: pl.Trainer, began: float) -> None:
+    """Name the newest checkpoint of a run, for the option that goes on from it."""
     folders = {Path(c.dirpath) for c in trainer.checkpoint_callbacks if getattr(c, "dirpath", "")}  # type: ignore[attr-defined]
     kept = [path for folder in folders for path in folder.glob("*.ckpt")]
     ours = [path for path in kept if path.stat().st_mtime >= began]
-    if not ours:
-        nothing = "no epoch was finished, so there is no checkpoint to go on from"
-        return f"--ckpt_path {trainer.ckpt_path} goes on" if trainer.ckpt_path else nothing
-    newest = max(ours, key=lambda path: path.stat().st_mtime_ns)
-    if Path(trainer.default_root_dir).resolve() in newest.resolve().parents:
-        return f"--ckpt_path last goes on from {os.path.relpath(newest)}"
-    return f"--ckpt_path {os.path.relpath(newest)} goes on"
+    if not ours and not trainer.ckpt_path:
+        stop.sentence = "no epoch was finished, so there is no checkpoint to go on from"
+        return
+    stop.option, stop.value, stop.sentence = "ckpt_path", trainer.ckpt_path, "goes on"
+    if ours:
+        newest = max(ours, key=lambda path: path.stat().st_mtime_ns)
+        stop.value = os.path.relpath(newest)
+        if Path(trainer.default_root_dir).resolve() in newest.resolve().parents:
+            stop.value, stop.sentence = "last", f"goes on from {stop.value}"
 
 
 @contextmanager

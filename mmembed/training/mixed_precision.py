@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmembed.data.batching import Batch
-from mmembed.encoders.reduced_precision import DISTANCE_SHARE, shape_name, vector_error
-from mmembed.space import Space
+from mmembed.data.batch import Batch
+from mmembed.space.reduced_precision import DISTANCE_SHARE, shape_name, vector_error
+from mmembed.space.space import Space
 
 COMPARED_ITEMS = 32
 AGAIN = 4  # compared when a shape is seen for the 1st, 4th, 16th … time

@@ -1,4 +1,4 @@
-"""The Lightning module: weighted pairs of modalities contrasted in one space.
+"""Lightning module: weighted pairs of modalities contrasted in one space, and classes told apart.
 
 It knows batches and spaces, and nothing of files or preprocessing.
 """
@@ -13,15 +13,23 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from mmembed.data.batching import Batch
+from mmembed.data.batch import Batch
 from mmembed.errors import ConfigError
-from mmembed.space import Space
-from mmembed.training.losses import InfoNCE, Loss, Relation
+from mmembed.space.space import Space
+from mmembed.training.losses import ClassLoss, InfoNCE, PairLoss, Relation
 from mmembed.training.mixed_precision import MixedPrecision
 from mmembed.training.nonfinite_steps import SkipNonFiniteSteps
-from mmembed.training.optim import adamw, warmup_cosine
-from mmembed.training.validation import VectorCollector
+from mmembed.training.optim import (
+    LEARNING_RATE,
+    OptimizerCallable,
+    Schedule,
+    SchedulerCallable,
+    make_optimizer,
+    make_schedule,
+)
+from mmembed.training.validation_metrics import VectorCollector
 
+LABEL = "label"  # stands for the classes in a pair such as image-label
 CHANCE_EVERY = 5
 STUCK = 0.01
 
@@ -29,20 +37,24 @@ STUCK = 0.01
 class ContrastiveModule(pl.LightningModule):
     """Trains a space: items of one sample close, other items far, over pairs of modalities.
 
-    A pair's scores are ``exp(logit_scale) * a @ b.T``. The loss of a batch is the weighted sum over
-    the pairs; samples may lack modalities, and a pair with nobody to match in a batch is left
-    out of it.
+    Cosines are scaled by ``exp(logit_scale)``, which is learned. The loss of a batch is the
+    weighted sum over the pairs; samples may lack modalities, and a pair with nobody to match in a
+    batch is left out of it.
 
     Args:
         space: the space to train.
-        loss: how the scores of a pair become a loss.
+        loss: of the vectors of a pair; None for :class:`~mmembed.training.losses.InfoNCE`.
         pairs: weight by pair, such as ``image-audio: 1.0``; a modality with itself
-            (``image-image``) contrasts within it. None weighs every two modalities 1.
+            (``image-image``) contrasts within it, and one with ``label`` (``image-label``) has the
+            class loss. None weighs every two modalities 1, and with a class loss each with
+            ``label``.
+        class_loss: of the vectors of a modality and the labels of their samples, if any.
         temperature: start of the learned temperature ``1 / exp(logit_scale)`` (CLIP: 0.07).
         least_temperature: the temperature never gets lower (CLIP: 0.01).
-        learning_rate: peak of the warm-up and cosine schedule.
-        weight_decay: of AdamW; norms, biases and the temperature do not decay.
-        warmup_share: share of the steps that warm up.
+        optimizer: makes an optimizer of groups of weights; norms, biases and scalars do not decay.
+            None for AdamW as :data:`mmembed.training.optim.ADAMW` has it.
+        schedule: of the learning rate; a schedule of mmembed moves every step, one of torch every
+            epoch. None for :class:`~mmembed.training.optim.WarmupCosine`.
 
     Raises:
         ConfigError: a pair names a modality that the space lacks, or a value is out of range.
@@ -51,13 +63,13 @@ class ContrastiveModule(pl.LightningModule):
     def __init__(
         self,
         space: Space,
-        loss: Loss | None = None,
+        loss: PairLoss | None = None,
         pairs: dict[str, float] | None = None,
+        class_loss: ClassLoss | None = None,
         temperature: float = 0.07,
         least_temperature: float = 0.01,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.05,
-        warmup_share: float = 0.1,
+        optimizer: OptimizerCallable | None = None,
+        schedule: Schedule | SchedulerCallable | None = None,
     ) -> None:
         super().__init__()
         if not 0 < least_temperature <= temperature:
@@ -66,11 +78,11 @@ class ContrastiveModule(pl.LightningModule):
             )
         self.space = space
         self.loss = loss or InfoNCE()
+        self.class_loss = class_loss
         self.pairs = self._read_pairs(pairs)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.largest_scale = -math.log(least_temperature)
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.warmup_share = warmup_share
+        self.optimizer, self.schedule = optimizer, schedule
         self.collector = VectorCollector()
         self.mixed_precision = MixedPrecision(space)
         self._ratios: list[Tensor] = []
@@ -79,14 +91,22 @@ class ContrastiveModule(pl.LightningModule):
         known = self.space.modalities
         if pairs is None:
             pairs = {f"{a}-{b}": 1.0 for a, b in combinations(known, 2)}
+            pairs |= {f"{m}-{LABEL}": 1.0 for m in known if self.class_loss is not None}
         read: dict[tuple[str, str], float] = {}
         for name, weight in pairs.items():
             first, _, second = name.partition("-")
-            if first not in known or second not in known:
+            if first not in known or second not in (*known, LABEL):
                 raise ConfigError(
                     f"model.pairs.{name}: write two of {', '.join(known)} with a hyphen between"
                 )
+            if second == LABEL and self.class_loss is None:
+                raise ConfigError(f"model.pairs.{name}: choose its loss in model.class_loss")
             read[first, second] = weight
+        if self.class_loss is not None and not any(second == LABEL for _, second in read):
+            raise ConfigError(
+                f"model.class_loss: no pair weighs it; add one such as {known[0]}-{LABEL}: 1.0 to "
+                "model.pairs"
+            )
         if not any(weight > 0 for weight in read.values()):
             raise ConfigError("model.pairs: at least one pair needs a weight above 0")
         return read
@@ -102,17 +122,31 @@ class ContrastiveModule(pl.LightningModule):
         for first, second in self.pairs:
             if first not in vectors or second not in vectors:
                 continue
+            a, b = vectors[first], vectors[second]
+            if len(a) * len(b) < 2:
+                continue
             rows = (batch.rows[first], batch.rows[second])
             relation = Relation.of(rows, batch.label, batch.group, first == second)
             with torch.autocast(scale.device.type, enabled=False):
-                scores = scale * vectors[first] @ vectors[second].T
-                if scores.numel() > 1:
-                    losses[f"{first}-{second}"] = self.loss(scores, relation)
+                losses[f"{first}-{second}"] = self.loss(a, b, scale, relation)
+        return losses
+
+    def class_losses(self, vectors: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Return the unweighted class loss of each modality that has one and is in the batch."""
+        losses = {}
+        for modality, second in self.pairs:
+            if second != LABEL or modality not in vectors or self.class_loss is None:
+                continue
+            some = vectors[modality]
+            with torch.autocast(some.device.type, enabled=False):
+                loss = self.class_loss(some, batch.label[batch.rows[modality]])
+            losses[f"{modality}-{LABEL}"] = loss
         return losses
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum over the pairs, and each pair's loss."""
-        losses = self.pair_losses(self.embed(batch), batch)
+        vectors = self.embed(batch)
+        losses = self.pair_losses(vectors, batch) | self.class_losses(vectors, batch)
         total = 0 * self.logit_scale
         for (first, second), weight in self.pairs.items():
             if f"{first}-{second}" in losses:
@@ -144,11 +178,10 @@ class ContrastiveModule(pl.LightningModule):
 
     @torch.no_grad()
     def _share_of_chance(self, batch: Batch, losses: dict[str, Tensor]) -> Tensor:
-        """Return the loss as a share of what constant vectors (ln B for InfoNCE) would cost."""
-        constant = {m: v.new_zeros(len(v), 1) for m, v in batch.values.items()}
-        constant = {m: v.float() for m, v in constant.items()}
+        """Return the pairs' loss as a share of what constant vectors (ln B for InfoNCE) cost."""
+        constant = {m: self.logit_scale.new_ones(len(v), 1) for m, v in batch.values.items()}
         chance = self.pair_losses(constant, batch)
-        total = sum(losses.values(), torch.zeros_like(self.logit_scale))
+        total = sum((losses[name] for name in chance), torch.zeros_like(self.logit_scale))
         return total / sum(chance.values(), torch.full_like(self.logit_scale, 1e-9))
 
     def on_train_epoch_end(self) -> None:
@@ -157,7 +190,7 @@ class ContrastiveModule(pl.LightningModule):
         if self.current_epoch and ratios and float((torch.stack(ratios) - 1).abs().max()) < STUCK:
             pl.utilities.rank_zero_warn(
                 "the loss has stayed at that of constant vectors (ln B): the space has collapsed. "
-                "Lower model.learning_rate, or look at the pairs and labels."
+                f"Lower {LEARNING_RATE}, or look at the pairs and labels."
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -203,11 +236,10 @@ class ContrastiveModule(pl.LightningModule):
         self.mixed_precision.disagreement = checkpoint.get("mixed_precision", "")
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW with warm-up and cosine decay a step."""
-        optimizer = adamw(self, self.learning_rate, self.weight_decay)
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = warmup_cosine(optimizer, round(self.warmup_share * total), total)
+        """Return the optimizer and its schedule, unless others were chosen AdamW and a cosine."""
+        optimizer = make_optimizer(self, self.optimizer)
+        total = self.trainer.estimated_stepping_batches
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": make_schedule(self.schedule, optimizer, total),
         }

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mmembed.errors import MmembedError
+from mmembed.training.optim import LEARNING_RATE
 
 MOST_IN_A_ROW = 5
 LEAST_SCALE = 1.0  # of the loss in fp16; gradients that are infinite above it are the scale's doing
@@ -92,8 +93,8 @@ class SkipNonFiniteSteps(pl.Callback):
         if self._in_a_row == MOST_IN_A_ROW:
             raise MmembedError(
                 f"{culprit} at step {step}, and the {MOST_IN_A_ROW - 1} steps before it were "
-                f"skipped as well{_broken_weight(pl_module)}: lower model.learning_rate, or train "
-                "in fp32 (trainer.precision: 32-true)"
+                f"skipped as well{_broken_weight(pl_module)}: lower {LEARNING_RATE}, or train in "
+                "fp32 (trainer.precision: 32-true)"
             )
         if self.skipped == 1:
             pl.utilities.rank_zero_warn(

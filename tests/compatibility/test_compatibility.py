@@ -14,6 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmembed import EmbeddingTable, embed, load_space
+from mmembed.errors import StoreError
+from mmembed.media.decode_revision import DECODE_REVISION
+from mmembed.store.part_file import read_footer
 from mmembed.store.table import read_errors
 
 MADE = Path(__file__).parent / "4cdd53b"
@@ -90,3 +93,26 @@ def test_its_vectors_are_those_of_today(made: Path) -> None:
     assert np.abs(now.vectors - before.vectors).max() < 1e-5
     apart = np.linalg.norm(before.vectors[:, None] - before.vectors, axis=2)
     assert np.median(apart[apart > 0]) > 1e-2, "vectors that are all alike would prove nothing"
+
+
+@pytest.mark.parametrize("source", [by_folder, by_manifest], ids=lambda each: each.__name__)
+def test_its_rows_are_of_the_first_decode_revision(
+    made: Path, source: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media, out = source(made), made / source.__name__
+    (part,) = out.glob("part-*")
+    provenance = read_footer(part).provenance
+    assert (provenance.decode_revision, provenance.libraries) == (None, None)
+    before = EmbeddingTable.open(out)
+    sounds = int((before.column("modality") == "audio").sum())
+    monkeypatch.setitem(DECODE_REVISION, "audio", 2)
+    with pytest.raises(StoreError, match="audio by revision 1, now 2"):
+        embed(media, out, space=made / "space", workers=0)
+    files = len(set(before.column("path")[before.column("modality") == "audio"]))
+    summary = embed(media, out, space=made / "space", workers=0, upgrade=True)
+    assert (summary.upgraded, summary.embedded, summary.failed) == (files, files, 0)
+    assert summary.rows == {"audio": sounds}
+    after = EmbeddingTable.open(out)
+    order = [np.argsort(table.column("id")) for table in (before, after)]
+    assert after.rows.take(order[1]).equals(before.rows.take(order[0]))
+    assert np.abs(after.vectors[order[1]] - before.vectors[order[0]]).max() < 1e-5

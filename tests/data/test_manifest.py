@@ -11,8 +11,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from mmembed.data.manifest import COLUMNS, read_manifest, read_samples
+from mmembed.data.manifest import read_samples
 from mmembed.errors import ManifestError
+from mmembed.store.manifest import COLUMNS, read_manifest
+from tests.embedding.conftest import Blindness, blindness  # noqa: F401
 
 ROWS = {"image": ["a/1.png", "a/2.png", None], "audio": [None, "2.wav", "3.wav"]}
 
@@ -136,3 +138,50 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "readme.pdf")
     with pytest.raises(ManifestError, match="no images, sounds or videos in this folder"):
         read_samples(tmp_path)
+
+
+def test_what_can_not_be_listed_is_left_out_with_a_warning(
+    tmp_path: Path,
+    blindness: Blindness,  # noqa: F811
+) -> None:
+    touch(tmp_path, "cat/1.jpg", "dog/2.jpg", "fish/3.jpg")
+    os.mkfifo(tmp_path / "cat/pipe.jpg")
+    (tmp_path / "fish/note.txt").symlink_to(tmp_path / "nothing.txt")
+    blindness.hidden = {tmp_path / "dog"}
+    said = r"3 files or folders are left out, the first: dog: can't be listed: Permission denied"
+    with pytest.warns(UserWarning, match=said):
+        samples = read_samples(tmp_path)
+    assert samples.table["image"].to_pylist() == ["cat/1.jpg", "fish/3.jpg"]
+    blindness.hidden = {tmp_path}
+    with pytest.raises(ManifestError, match="can't be l.* Permission denied"):
+        read_samples(tmp_path)
+
+
+def test_a_name_that_no_table_can_hold_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "\\xff.jpg", "é.jpg")
+    try:
+        with open(os.fsencode(tmp_path) + b"/\xff.jpg", "wb"):
+            pass
+    except OSError:
+        pytest.skip("names are UTF-8 here")
+    with pytest.warns(UserWarning, match="1 files or folders are left out, .*name is not UTF-8"):
+        samples = read_samples(tmp_path)
+    assert samples.table["image"].to_pylist() == ["1.jpg", "\\xff.jpg", "é.jpg"]
+
+
+def test_files_come_before_the_folders_beside_them(tmp_path: Path) -> None:
+    touch(tmp_path, "b.jpg", "a/2.jpg", "a/b/1.jpg", "a.b/0.jpg", "a/1.jpg", "c/d.jpg")
+    order = ["b.jpg", "a/1.jpg", "a/2.jpg", "a/b/1.jpg", "a.b/0.jpg", "c/d.jpg"]
+    assert read_samples(tmp_path).table["image"].to_pylist() == order
+
+
+def test_a_folder_that_links_reach_twice_is_listed_once(tmp_path: Path) -> None:
+    touch(tmp_path, "b/1.jpg", "b/deep/2.jpg")
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "c.jpg").symlink_to(tmp_path)  # a folder, whatever its name says
+    assert read_samples(tmp_path).table["image"].to_pylist() == ["a/1.jpg", "a/deep/2.jpg"]
+
+
+def test_training_does_not_read_urls(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"s3://bucket/m.csv: is a URL; training reads what"):
+        read_samples("s3://user:secret@bucket/m.csv")

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from mmembed.cli import main
+from mmembed.cli.commands import COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
-JOBS = ("fit", "validate", "test", "predict", "embed", "evaluate")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -67,11 +66,12 @@ SHOWN = list(dict.fromkeys(c for page in PAGES for c in commands(page)))
 @pytest.mark.parametrize("command", [c for c in SHOWN if not PLACEHOLDER.search(c)], ids=str)
 def test_every_command_shown_runs(command: str, workplace: Path) -> None:
     words = shlex.split(command, comments=True)[1:]
-    if words[0] == "fit" and "--print_config" not in words:
+    prints = bool({"--print-config", "--print_config"} & {*words})
+    if words[0] == "fit" and not prints:
         words += ["--trainer.max_epochs", "2"]  # the options shown stand before it
     if words[0] == "embed":
         shutil.rmtree(words[2])  # it holds vectors of the demo's space, which fit has replaced
-    if "--print_config" in words:
+    if prints:
         with pytest.raises(SystemExit) as stop:
             main(words)
         assert stop.value.code == 0
@@ -79,8 +79,8 @@ def test_every_command_shown_runs(command: str, workplace: Path) -> None:
         assert main(words) == 0
 
 
-def test_every_job_is_shown() -> None:
-    assert {c.split()[1] for c in SHOWN} >= set(JOBS) - {"test", "predict"}
+def test_every_command_is_shown() -> None:
+    assert {c.split()[1] for c in SHOWN} >= set(COMMANDS) - {"test", "predict"}
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=[c.name for c in CONFIGS])
@@ -110,6 +110,11 @@ def test_every_program_shown_runs(program: str, workplace: Path) -> None:
             shutil.copy(next((media / kind).iterdir()), workplace / name)
     if not (workplace / "OUT").exists():
         (workplace / "OUT").symlink_to(workplace / "runs" / "avdigits" / "embeddings")
+    for page in PAGES:
+        for text in blocks(page, "python"):
+            if name := re.match(r"# (\S+/\S+\.py)\n", text):
+                (workplace / name[1]).parent.mkdir(parents=True, exist_ok=True)
+                (workplace / name[1]).write_text(text, "utf-8")
     script = workplace / "program.py"
     script.write_text(program, "utf-8")
     done = subprocess.run(

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from mmembed.cli import main
-from mmembed.embedding import embed
+from mmembed.cli.commands import main
+from mmembed.embedding.embed import embed
 from mmembed.errors import MmembedError
-from mmembed.evaluation import evaluate
-from mmembed.storage import RemotePath, place
-from mmembed.store.compact import compact
+from mmembed.evaluation.evaluate import evaluate
+from mmembed.jobs.compact import compact
+from mmembed.paths import RemotePath, place
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_picture
 

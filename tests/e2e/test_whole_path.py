@@ -15,8 +15,8 @@ import soundfile
 import yaml
 from PIL import Image
 
-from mmembed.cli import main
-from mmembed.space import load_space
+from mmembed.cli.commands import main
+from mmembed.space.loading import load_space
 from mmembed.store.table import EmbeddingTable, read_errors
 
 
@@ -75,7 +75,7 @@ def config_of(media: Path, runs: Path) -> dict:
             "class_path": "AudioEncoder",
             "init_args": {
                 "model": "test_resnet",
-                "mels": 32,
+                "spectrogram": {"mels": 32},
                 "preprocess": {"sample_rate": 8000, "bucket_seconds": 0.5},
             },
         },

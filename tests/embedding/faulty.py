@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmembed.data.preprocess import ImagePreprocess
 from mmembed.media.probe import Source
-from mmembed.media.segments import Span
+from mmembed.media.spans import Span
+from mmembed.preprocess.image import ImagePreprocess
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from mmembed.cli import main
-from mmembed.embedding import embed
+from mmembed.cli.commands import main
+from mmembed.embedding.embed import embed
 from mmembed.encoders import ImageEncoder
-from mmembed.space import Space
+from mmembed.space.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 from tests.embedding.corpus import make_corpus
@@ -88,7 +88,7 @@ def test_a_decoder_that_wants_too_much_memory_costs_its_file(
     embed(tmp_path / "media", tmp_path / "out", space=faulty_space, **options)
     (row,) = read_errors(tmp_path / "out").to_pylist()
     assert (row["path"], row["stage"], row["error"]) == ("greedy.png", "decode", "MemoryError")
-    assert "Raise --memory_mb" in row["message"]
+    assert "Raise that limit" in row["message"]
     assert list(EmbeddingTable.open(tmp_path / "out").column("path")) == ["a.png", "b.png"]
 
 
@@ -104,8 +104,8 @@ def test_limits_of_pixels_and_length_name_their_option(
     said = {row["path"]: row["message"] for row in read_errors(tmp_path / "out").to_pylist()}
     assert set(said) == {"large.png", "long.wav"}
     assert "pixels" in said["large.png"]
-    assert "--max_pixels" in said["large.png"]
-    assert said["long.wav"] == "lasts 3 s, more than 2 s. Cut it, or raise --max_duration."
+    assert said["large.png"].endswith("or raise the limit of pixels.")
+    assert said["long.wav"] == "lasts 3 s, more than 2 s. Cut it, or raise the limit of length."
     options = {"workers": 0, "max_pixels": 2050}
     embed(tmp_path / "media", tmp_path / "all", space=tiny_space_folder, **options)
     assert len(read_errors(tmp_path / "all")) == 0

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmembed.embedding import embed
+from mmembed.embedding.embed import embed
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.conftest import default_signals
 from tests.embedding.conftest import write_clip, write_picture, write_sound
@@ -48,7 +48,7 @@ def undisturbed(
 ) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
     summary = embed(crowd, out, space=tiny_space_folder, workers=2)
-    assert (summary.found, summary.failed) == (1100, 30)
+    assert (summary.files, summary.failed) == (1100, 30)
     return out
 
 

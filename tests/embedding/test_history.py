@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,15 +14,16 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmembed.data.answer import Problem
-from mmembed.embedding.catalog import Catalog
-from mmembed.embedding.chunk import Chunk, FileRows
-from mmembed.embedding.commit import Committed
+from mmembed.decoding.messages import DecodeFailure
+from mmembed.embedding.engines.chunk import Chunk, FileRows
 from mmembed.embedding.job import Job
-from mmembed.embedding.listing import list_source
-from mmembed.embedding.narrowing import Shard
+from mmembed.embedding.plan.catalog import Catalog
+from mmembed.embedding.plan.listing import list_source
+from mmembed.embedding.plan.shard import Shard
 from mmembed.embedding.progress import EmbedSummary
-from mmembed.store.schema import Provenance, row_schema
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.schema import row_schema
 from mmembed.store.table import read_errors
 from tests.embedding.conftest import Blindness
 
@@ -51,13 +52,7 @@ class Reader:
     def notes(self) -> list[str]:
         return []
 
-    def run(
-        self,
-        chunks: Iterable[Chunk],
-        write: Callable[[Chunk], Committed],
-        done: Callable[[Committed], None],
-        show: Callable[[int], None],
-    ) -> None:
+    def run(self, chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
         for count, chunk in enumerate(chunks):
             if count == self.chunks:
                 raise Killed
@@ -66,9 +61,9 @@ class Reader:
                 value = float((self.root / path).read_text())
                 vector = np.array([value], np.float32)
                 rows = FileRows({0: ("image", None)}, {0: vector})
-                bad = Problem("decode", "MediaError", f"is {value}")
+                bad = DecodeFailure("decode", "MediaError", f"is {value}")
                 chunk.results[number] = bad if path.endswith("bad") else rows
-            done(write(chunk))
+            yield chunk
 
 
 class History:
@@ -104,7 +99,7 @@ class History:
         provenance = Provenance("f" * 32, "reader", 1, str(self.media))
         listing = list_source(self.media, self.out)
         files = Catalog(listing, shard)
-        job = Job(self.out, files, provenance, row_schema(provenance, {}), shard)
+        job = Job(EmbeddingDataset(self.out), files, provenance, row_schema(provenance, {}), shard)
         return job.run(lambda: Reader(self.media, chunks), 2)
 
     def kill(self, _: str) -> None:
@@ -145,8 +140,8 @@ class History:
         listed = {p for p, e in errors.items() if e["stage"] == "list"}
         assert summary.to_do == 0
         assert summary.unseen_kept == len(kept)
-        assert len(rows) + len(errors) == summary.found + len(below)
-        assert len(listed) == summary.found - len(self.expected) + len(below)
+        assert len(rows) + len(errors) == summary.files + len(below)
+        assert len(listed) == summary.files - len(self.expected) + len(below)
         assert {self.media / path for path in listed} <= hidden
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmembed.cli import main
-from mmembed.embedding import embed
+from mmembed.cli.commands import main
+from mmembed.embedding.embed import embed
 from tests.embedding.conftest import write_picture
 
 

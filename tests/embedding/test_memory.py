@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from mmembed.encoders import AudioEncoder
-from mmembed.space import Space
+from mmembed.space.space import Space
 from mmembed.store.table import EmbeddingTable
 
 RATE, HOUR = 16000, 3600

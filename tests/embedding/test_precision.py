@@ -17,18 +17,18 @@ import soundfile
 import torch
 from torch import Tensor
 
-from mmembed.embedding import embed
-from mmembed.embedding.commit import Committed
-from mmembed.embedding.ray_worker import Task, Worker
+from mmembed.embedding.embed import embed
+from mmembed.embedding.engines.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.encoders import AudioEncoder, ImageEncoder
-from mmembed.encoders.reduced_precision import (
+from mmembed.space.loading import load_space
+from mmembed.space.reduced_precision import (
     MOST_BETWEEN,
     ROUNDING,
     PrecisionCheck,
     vector_error,
 )
-from mmembed.space import Space, load_space
+from mmembed.space.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.conftest import tiny_encoders
 from tests.embedding.conftest import write_picture, write_sound
@@ -166,7 +166,7 @@ def test_garbage_that_hid_at_first_is_found_and_what_was_not_compared_is_said(
     (note,) = [line for line in str(summary).splitlines() if "bf16" in line]
     assert note.endswith(
         "24 image vectors were computed in fp32; 32 before them were not compared: for them, "
-        "embed into another folder with --precision fp32"
+        "embed into another folder in fp32"
     )
 
 
@@ -196,9 +196,9 @@ def test_honest_bf16_is_left_alone(
 def test_a_worker_of_a_cluster_checks_likewise(
     media: Path, tiny_space_folder: Path, tmp_path: Path, break_bf16: Callable[..., None]
 ) -> None:
-    from mmembed.embedding.chunk import Chunk
-    from mmembed.embedding.listing import list_source
-    from mmembed.storage import place
+    from mmembed.embedding.engines.chunk import Chunk
+    from mmembed.embedding.plan.listing import list_source
+    from mmembed.paths import place
 
     break_bf16(ImageEncoder, garbage)
     names = ("space.json", "model.safetensors")
@@ -209,8 +209,7 @@ def test_a_worker_of_a_cluster_checks_likewise(
     listing = list_source(place(media), place(out))
     files = [file for file in listing if file.path.endswith(".png")][:BATCH]
     chunk = Chunk(files, listing.carried([file.row for file in files]))
-    kept: list[Chunk] = []
-    worker._engine.run([chunk], lambda c: (kept.append(c), Committed(0))[1], lambda _: None, print)
+    kept = [step for step in worker._engine.run([chunk]) if isinstance(step, Chunk)]
     wanted = load_space(tiny_space_folder).encode([media / file.path for file in files])
     given = [kept[0].results[i].vectors[0] for i in range(BATCH)]  # type: ignore[union-attr]
     assert np.abs(np.stack(given) - wanted).max() <= 1e-6

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from mmembed.cli import main
-from mmembed.embedding import embed
+from mmembed.cli.commands import main
+from mmembed.embedding.embed import embed
 from mmembed.errors import ConfigError, ManifestError, StoreError
-from mmembed.storage import RemotePath, place
+from mmembed.paths import RemotePath, place
 from mmembed.store.dataset_files import part_files
 from mmembed.store.part_file import open_part
 from mmembed.store.table import EmbeddingTable, read_errors
@@ -117,7 +117,7 @@ def test_rows_at_a_url_are_those_on_disk_and_changes_are_found(
     bucket.upload(media, "media")
     source, out = bucket.url("media"), bucket.url("vectors/first")
     summary = embed(source, out, space=tiny_space_folder, workers=2, chunk_files=20)
-    assert (summary.found, summary.failed, summary.hidden) == (74, 2, 1)
+    assert (summary.files, summary.failed, summary.hidden) == (74, 2, 1)
     assert_same(place(out), on_disk)
     table = EmbeddingTable.open(out)
     assert table.source == f"s3://{bucket.name}/media"

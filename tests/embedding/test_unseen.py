@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmembed.cli import main
-from mmembed.embedding import EmbedSummary, embed
+from mmembed.cli.commands import main
+from mmembed.embedding.embed import embed
+from mmembed.embedding.progress import EmbedSummary
 from mmembed.errors import ManifestError, VerdictError
 from mmembed.store.table import read_errors
 from tests.embedding.conftest import Blindness, write_picture
-from tests.embedding.test_changes import snapshot
+from tests.embedding.plan.test_changes import snapshot
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_rows_and_errors_below_a_folder_that_can_not_be_listed_stay(
     getattr(blindness, how).add(media / "b")
     blindness.error = error
     away = runs()
-    assert (away.found, away.kept, away.failed, away.removed) == (7, 6, 1, 1)
+    assert (away.files, away.kept, away.failed, away.removed) == (7, 6, 1, 1)
     assert (away.unseen, away.unseen_kept) == (1, 7)
     said = os.strerror(error if how == "hidden" else errno.ESTALE)
     assert "1 files or folders can't be seen now: rows and errors of 7 files are kept" in str(away)
@@ -135,7 +136,7 @@ def test_shards_keep_what_none_of_them_can_see(
 def test_with_checksums_what_can_not_be_read_keeps_its_rows(
     runs: Runs, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mmembed.embedding import catalog
+    from mmembed.embedding.plan import catalog
 
     runs(checksum=True)
     before, read = runs.rows(), catalog.checksum
@@ -236,7 +237,7 @@ def test_strict_fails_while_something_can_not_be_seen(
     (media / "b/deep/torn.png").unlink()
     assert runs(strict=True).all_failed == 0
     blindness.hidden = {media / "top.png"}
-    with pytest.raises(VerdictError, match="--strict: 1 files or folders could not be seen"):
+    with pytest.raises(VerdictError, match="^strict: 1 files or folders could not be seen"):
         runs(strict=True)
 
 

@@ -2,123 +2,101 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-import mmembed.encoders
-from mmembed.data.batching import collate
-from mmembed.encoders.base import Encoder
+from mmembed.data.batch import collate
 from mmembed.encoders.description import build, describe
-from tests.conftest import tiny_encoders
+from tests.encoders.contract import Example, concrete_encoders, examples, features, unit
+
+EVERY = examples()
 
 
-def concrete_encoders() -> set[type[Encoder]]:
-    for module in pkgutil.iter_modules(mmembed.encoders.__path__):
-        importlib.import_module(f"mmembed.encoders.{module.name}")
-    return {c for c in Encoder.__subclasses__() if c.__module__.startswith("mmembed.")}
-
-
-CASES = [
-    (f"{modality}-{pooling}", modality, pooling)
-    for pooling in ("mean", "attention", "gru")
-    for modality in ("image", "audio", "video")
-    if modality != "image" or pooling == "mean"
-]
-
-
-@pytest.fixture(params=CASES, ids=[c[0] for c in CASES])
-def encoder(request: pytest.FixtureRequest) -> Encoder:
-    torch.manual_seed(3)
-    _, modality, pooling = request.param
-    return tiny_encoders(pooling)[modality].eval()
-
-
-def items_of(encoder: Encoder, rng: np.random.Generator, lengths: list[int]) -> list[np.ndarray]:
-    modality = encoder.preprocess.modality
-    if modality == "image":
-        return [rng.integers(0, 256, (3, 28, 28), np.uint8) for _ in lengths]
-    if modality == "audio":
-        return [rng.uniform(-0.5, 0.5, 1 + 97 * n).astype(np.float32) for n in lengths]
-    return [rng.integers(0, 256, (1 + n % 4, 3, 28, 28), np.uint8) for n in lengths]
-
-
-def features(encoder: Encoder, items: list[np.ndarray]) -> torch.Tensor:
-    """Each item in a batch of its own bucket, as embedding does it."""
-    out: list[torch.Tensor | None] = [None] * len(items)
-    buckets: dict[int | None, list[int]] = {}
-    for i, item in enumerate(items):
-        still = encoder.preprocess.modality == "image"
-        length = None if still else encoder.preprocess.padded_length(len(item))
-        buckets.setdefault(length, []).append(i)
-    with torch.inference_mode():
-        for length, members in buckets.items():
-            batch = encoder(*collate([items[i] for i in members], length))
-            for i, row in zip(members, batch, strict=True):
-                out[i] = row
-    return torch.stack([row for row in out if row is not None])
+@pytest.fixture(params=EVERY.values(), ids=EVERY)
+def example(request: pytest.FixtureRequest) -> Example:
+    return request.param
 
 
 def test_every_encoder_of_the_package_is_held_to_the_contract() -> None:
-    tested = {type(e) for e in tiny_encoders().values()}
-    assert concrete_encoders() == tested
+    assert {type(each.encoder()) for each in EVERY.values()} == concrete_encoders()
 
 
-def test_features_have_the_declared_width(encoder: Encoder, rng: np.random.Generator) -> None:
-    assert features(encoder, items_of(encoder, rng, [1, 60, 3])).shape == (3, encoder.width)
+def test_features_have_the_declared_width(example: Example, rng: np.random.Generator) -> None:
+    encoder = example.encoder()
+    made = features(encoder, example.items(encoder, rng, [1, 60, 3]))
+    assert made.shape == (3, encoder.width)
+    assert made.dtype == torch.float32
+    assert torch.isfinite(made).all()
 
 
-def test_vector_does_not_depend_on_its_batch(encoder: Encoder, rng: np.random.Generator) -> None:
-    items = items_of(encoder, rng, list(rng.integers(0, 90, 32)))
-    together = torch.nn.functional.normalize(features(encoder, items), dim=-1)
+def test_vector_does_not_depend_on_its_batch(example: Example, rng: np.random.Generator) -> None:
+    encoder = example.encoder()
+    items = example.items(encoder, rng, rng.integers(0, 90, 32).tolist())
+    together = unit(features(encoder, items))
     alone = torch.cat([features(encoder, [item]) for item in items])
     order = rng.permutation(32)
     shuffled = features(encoder, [items[i] for i in order])[np.argsort(order)]
     for other in (alone, shuffled):
-        assert (together - torch.nn.functional.normalize(other, dim=-1)).abs().max() <= 1e-6
+        assert (together - unit(other)).abs().max() <= 1e-6
     assert together.std(0).mean() > 1e-3, "the encoder must tell items apart"
 
 
-@pytest.mark.parametrize("pooling", ["mean", "attention", "gru"])
-def test_frames_under_the_mask_change_nothing(pooling: str, rng: np.random.Generator) -> None:
-    encoder = tiny_encoders(pooling)["video"].eval()
-    values, mask = collate([items_of(encoder, rng, [1])[0]], 4)
-    assert not mask.all()
-    dirty = values.clone()
-    dirty[~mask] = 255
+def test_a_mask_that_hides_nothing_is_as_none(example: Example, rng: np.random.Generator) -> None:
+    encoder = example.encoder()
+    item = example.items(encoder, rng, [83])[0]
+    values = torch.from_numpy(item)[None]
+    shown = torch.ones(1, len(item), dtype=torch.bool)
     with torch.inference_mode():
-        assert torch.equal(encoder(values, mask), encoder(dirty, mask))
+        assert torch.equal(encoder(values), encoder(values, shown))
 
 
-def test_gradient_reaches_every_weight(encoder: Encoder, rng: np.random.Generator) -> None:
-    encoder.train()
-    items = items_of(encoder, rng, [40, 41, 42, 43])
-    still = encoder.preprocess.modality == "image"
-    length = None if still else encoder.preprocess.padded_length(max(map(len, items)))
+def test_padding_hides_nothing_of_an_item(example: Example, rng: np.random.Generator) -> None:
+    """An item and the same item without its end differ, however they are padded."""
+    encoder = example.encoder()
+    item = example.items(encoder, rng, [83])[0]
+    length = encoder.preprocess.bucket(item)
+    if length is None:
+        pytest.skip("nothing of a picture is padded")
+    half = item[: len(item) // 2]
+    with torch.inference_mode():
+        whole, part = (unit(encoder(*collate([each], length))) for each in (item, half))
+    assert (whole - part).abs().max() > 1e-4
+
+
+def test_gradient_reaches_every_weight(example: Example, rng: np.random.Generator) -> None:
+    encoder = example.encoder().train()
+    items = example.items(encoder, rng, [40, 41, 42, 43])
+    length = max(encoder.preprocess.bucket(item) or 0 for item in items) or None
     encoder(*collate(items, length)).square().sum().backward()
-    idle = [n for n, p in encoder.named_parameters() if p.grad is None]
+    idle = [name for name, weight in encoder.named_parameters() if weight.grad is None]
     assert idle == []
+    broken = [n for n, weight in encoder.named_parameters() if not weight.grad.isfinite().all()]
+    assert broken == []
 
 
-def test_description_builds_the_same_encoder(encoder: Encoder, rng: np.random.Generator) -> None:
+def test_description_builds_the_same_encoder(example: Example, rng: np.random.Generator) -> None:
+    encoder = example.encoder()
     again = build(describe(encoder))
     again.load_state_dict(encoder.state_dict())
-    items = items_of(encoder, rng, [5, 50])
+    items = example.items(encoder, rng, [5, 50])
     assert torch.equal(features(encoder, items), features(again.eval(), items))
     assert describe(again) == describe(encoder)
     assert again.preprocess == encoder.preprocess
 
 
-@settings(deadline=None, max_examples=20)
-@given(st.integers(1, 40_000), st.integers(0, 20_000))
-def test_padded_length_depends_on_the_item_alone_and_covers_it(length: int, more: int) -> None:
-    preprocess = tiny_encoders()["audio"].preprocess
-    padded = preprocess.padded_length(length)
-    assert padded >= length
-    assert preprocess.padded_length(padded) == padded
-    assert preprocess.padded_length(length + more) >= padded
+def test_evaluation_has_no_chance_in_it(example: Example, rng: np.random.Generator) -> None:
+    encoder = example.encoder()
+    items = example.items(encoder, rng, [7, 70])
+    first = features(encoder, items)
+    torch.manual_seed(99)
+    assert torch.equal(first, features(encoder, items))
+
+
+def test_no_weight_of_the_encoder_moves_in_evaluation(
+    example: Example, rng: np.random.Generator
+) -> None:
+    encoder = example.encoder()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    features(encoder, example.items(encoder, rng, [1, 20]))
+    assert all(torch.equal(before[name], t) for name, t in encoder.state_dict().items())

@@ -11,20 +11,22 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmembed.card import read_card
-from mmembed.cli import main
-from mmembed.data.preprocess import ImagePreprocess
-from mmembed.encoders import AudioEncoder, ImageEncoder
+from mmembed.cli.commands import main
+from mmembed.encoders import AudioEncoder, Encoder, ImageEncoder
 from mmembed.encoders.description import CLASSES, NAMES, build, describe, is_own
 from mmembed.errors import ConfigError, SpaceError
-from mmembed.space import Space, load_space
+from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
+from mmembed.space.space_json import read_card
 from tests.embedding.conftest import write_picture
-from tests.encoders.test_contract import concrete_encoders
+from tests.encoders.contract import concrete_encoders
 from tests.space_files import change, copied
 
 OWN = """
 import torch
-from mmembed.data.preprocess import ImagePreprocess
+from mmembed.preprocess.image import ImagePreprocess
 from mmembed.encoders import Encoder, ImageEncoder
 
 
@@ -74,14 +76,23 @@ def described(path: str = "mytowers.vision.Tower", **arguments: object) -> dict:
 
 
 def test_every_class_of_the_package_has_a_name_that_stays() -> None:
-    assert concrete_encoders() <= set(NAMES)
-    assert {f"{kind.__module__}.{kind.__qualname__}": kind for kind in NAMES} == CLASSES
+    kinds = concrete_encoders()
+    assert {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds} <= set(NAMES)
+    for name, path in CLASSES.items():
+        described = {"class_path": name, "init_args": {}}
+        if name != "mmembed.encoders.video.VideoEncoder":
+            part = build(described)
+            assert f"{type(part).__module__}.{type(part).__qualname__}" == path
+            assert isinstance(part, (Encoder, Preprocess))
+            assert describe(part)["class_path"] == name
+    assert len(NAMES) == len(CLASSES)
 
 
 def test_class_of_an_untrusted_package_is_not_imported(own_space: Path) -> None:
     for trust in (None, (), "other", ["mytowersevil", "mytow"]):
-        with pytest.raises(SpaceError, match=r"Tower is not mmembed's own.*--trust mytowers") as e:
+        with pytest.raises(SpaceError, match=r"Tower is not mmembed's own.*package mytowers") as e:
             load_space(own_space, trust=trust)
+        assert e.value.advice == "trust=mytowers"
         assert str(e.value).startswith(f"{own_space}/space.json: encoders.image.class_path: ")
         assert "\n" not in str(e.value)
     assert not [name for name in sys.modules if name.startswith("mytowers")]
@@ -91,7 +102,7 @@ def test_trust_holds_for_the_package_and_nothing_that_begins_like_it(own_space: 
     for trust in ("mytowers", "other, mytowers", ["mytowers.vision"]):
         assert load_space(own_space, trust=trust).modalities == ("image",)
     change(own_space, ["encoders", "image", "class_path"], "mytowersevil.vision.Tower")
-    with pytest.raises(SpaceError, match="--trust mytowersevil"):
+    with pytest.raises(SpaceError, match="trust it by its name"):
         load_space(own_space, trust="mytowers")
     assert "mytowersevil" not in sys.modules
 
@@ -105,8 +116,8 @@ def test_trust_holds_for_the_package_and_nothing_that_begins_like_it(own_space: 
         ("mytowers.vision.Gone", "can't be imported"),
         ("mytowers.nowhere.Tower", "can't be imported"),
         ("mytowers.broken.Tower", "can't be imported: two lines"),
-        ("mytowers", "--trust mytowers"),
-        ("mmembed.cli.main", "is neither an Encoder nor a Preprocess of mmembed"),
+        ("mytowers", "package mytowers, trust it by its name"),
+        ("mmembed.cli.commands.main", "is neither an Encoder nor a Preprocess of mmembed"),
         ("mytowers/vision.Tower", "is not the path of a class"),
     ],
 )
@@ -149,6 +160,32 @@ def test_commands_take_the_package_by_an_option(
         assert main([*words, "--trust", "mytowers"]) == 0
         assert main([*words, "--trust", "../mytowers"]) == 2
         assert "--trust ../mytowers: give the name of a package" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"class_path": "os.system", "init_args": {}}, "is not mmembed's own"),
+        (
+            {"class_path": "mmembed.encoders.image.ImageEncoder", "init_args": {"colour": 1}},
+            "refuses the saved arguments",
+        ),
+    ],
+)
+def test_a_bad_description_is_refused(description: dict, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        build(description)
+
+
+def test_an_argument_that_json_cannot_hold_is_refused() -> None:
+    with pytest.raises(SpaceError, match="an encoder's argument of this type can't be saved"):
+        describe({"value": object()})
+
+
+def test_pretrained_is_described_as_false() -> None:
+    encoder = ImageEncoder("test_vit")
+    encoder._arguments["pretrained"] = True
+    assert describe(encoder)["init_args"]["pretrained"] is False
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth"])

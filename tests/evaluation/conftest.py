@@ -14,9 +14,11 @@ import pytest
 import soundfile
 from PIL import Image
 
-from mmembed.store.schema import Provenance, row_schema
+from mmembed.store.dataset import EmbeddingDataset
+from mmembed.store.provenance import Provenance
+from mmembed.store.rows import errors_table, rows_table
+from mmembed.store.schema import row_schema
 from mmembed.store.table import EmbeddingTable
-from mmembed.store.writer import errors_table, rows_table, write_part
 
 EVIL = "<script>alert(1)</script>.png"  # the slash makes it a file in a folder
 CARRIED = ("label", "group", "split")
@@ -47,7 +49,7 @@ def dataset(
     made_by = Provenance("ab" * 16, "toy <b>space</b>", vectors.shape[1], source)
     schema = row_schema(made_by, {n: pa.string() for n in table.column_names})
     rows_ = rows_table(columns, vectors.astype(np.float32), table, schema)
-    write_part(folder, "part-00000.parquet", rows_, errors_table([]))
+    EmbeddingDataset(folder).commit("part-00000.parquet", rows_, errors_table([]))
     return folder
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmembed.cli import main
-from mmembed.evaluation import evaluate
+from mmembed.cli.commands import main
 from mmembed.evaluation.compare import compare_directions
 from mmembed.evaluation.directions import score_directions
+from mmembed.evaluation.evaluate import evaluate
 from mmembed.evaluation.items import read_items
 from mmembed.store.table import StoredRows
 

@@ -11,9 +11,10 @@ import pytest
 
 from mmembed.errors import ConfigError, StoreError
 from mmembed.evaluation.items import Pool, choose_split, read_items
-from mmembed.evaluation.ranking.relevance import SameKey
-from mmembed.evaluation.ranking.retrieval import score, top
-from mmembed.evaluation.ranking.scoring import Bags
+from mmembed.evaluation.retrieval.relevance import SameKey
+from mmembed.evaluation.retrieval.retrieval import score
+from mmembed.neighbors.exact import top_k
+from mmembed.neighbors.vector_rows import Bags
 from mmembed.store.table import EmbeddingTable, StoredRows
 
 from .conftest import dataset
@@ -43,7 +44,7 @@ def test_max_pooling_scores_the_best_pair_of_segments(make_table: Make) -> None:
     parts = np.split(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.cumsum(counts))
     best = np.array([[(a @ b.T).max() for b in parts[:4]] for a in parts[:4]])
     np.fill_diagonal(best, -np.inf)
-    found, scores = top(ranked, ranked, 3, items.own(items))
+    found, scores = top_k(ranked, ranked, 3, items.own(items))
     assert found.tolist() == np.argsort(-best)[:, :3].tolist()
     assert np.allclose(scores, -np.sort(-best)[:, :3], atol=1e-6)
 
@@ -166,7 +167,7 @@ def test_test_split_is_scored_and_train_split_taught(make_table: Make) -> None:
     assert said == "split test: 2 of 6 files"
     assert choose_split(everything, "train")[1] is None
     assert len(choose_split(everything, "all")[0]) == 6
-    with pytest.raises(ConfigError, match=r"--split dev: no row is in it; the dataset has test, t"):
+    with pytest.raises(ConfigError, match=r"split=dev: no row is in it; the dataset has test, t"):
         choose_split(everything, "dev")
 
 

@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from mmembed.evaluation import evaluate
+from mmembed.evaluation.evaluate import evaluate
 
 from .conftest import dataset, digits
 

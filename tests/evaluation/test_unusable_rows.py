@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmembed.cli import main
+from mmembed.cli.commands import main
 from mmembed.errors import StoreError
-from mmembed.evaluation import evaluate
-from mmembed.evaluation.findings import Evaluation
+from mmembed.evaluation.evaluate import evaluate
 from mmembed.evaluation.items import NOTIONS, Items, Pool, read_items
+from mmembed.evaluation.results import Evaluation
 from mmembed.evaluation.unusable_rows import KINDS, UnusableRows, kinds_of
 from mmembed.evaluation.unusable_vectors import usable
 from mmembed.store.table import EmbeddingTable, StoredRows
@@ -193,13 +193,13 @@ def test_what_is_not_scored_is_said_too(tmp_path: Path) -> None:
             ("audio/train-03.wav",),
         ),
         (
-            f"1 file of --prompts {prompts} with missing vectors, left out of zero-shot "
+            f"1 file of the prompts {prompts} with missing vectors, left out of zero-shot "
             "classification: embed it again",
             ("1.txt",),
         ),
         (
-            f"1 file of --against {other} with missing vectors, left out of the comparison: embed "
-            "it again",
+            f"1 file of the other dataset, {other} with missing vectors, left out of the "
+            "comparison: embed it again",
             ("image/test-02.png",),
         ),
     ]
@@ -239,7 +239,7 @@ def test_columns_that_are_not_there_or_hold_no_words(tmp_path: Path) -> None:
     changed(folder, lambda t: t.drop_columns(["segment_index", "start_s", "end_s"]))
     after = read_items(StoredRows(folder))
     assert np.array_equal(after.vectors, before.vectors)
-    with pytest.raises(StoreError, match="has no column start_s, which --pool moments needs"):
+    with pytest.raises(StoreError, match="has no column start_s, which moments need"):
         read_items(StoredRows(folder), "moments")
     far = pa.array([2**62] * 54 * 3, pa.timestamp("ms"))
     changed(folder, lambda t: t.set_column(t.schema.get_field_index("label"), "label", far))

@@ -15,7 +15,7 @@ import soundfile
 from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.audio import decode_audio
 from mmembed.media.probe import probe
-from mmembed.media.segments import Span, cut
+from mmembed.media.spans import Span, cut
 
 RATE = 16000
 Make = Callable[..., Any]
@@ -157,7 +157,7 @@ def test_truncated_sound_is_refused_unless_allowed(
             data = faststart(data)
     path = tmp_path / f"half.{name}"
     path.write_bytes(data[: len(data) // 2])
-    said = r"half\.\S+: stops after [34]\.\d s of 8\.\d s \(decoder: .+\)\. Re-encode it, or pass"
+    said = r"half\.\S+: stops after [34]\.\d s of 8\.\d s \(decoder: .+\)\. Re-encode it, or allow"
     with pytest.raises(MediaError, match=said) as caught:
         decode_audio(path)
     assert (caught.value.stage, bool(caught.value.decoder)) == ("decode", True)

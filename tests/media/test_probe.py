@@ -15,10 +15,16 @@ from PIL import Image
 
 from mmembed.errors import MediaError
 from mmembed.media.container import declared_seconds, open_container
-from mmembed.media.probe import MediaInfo, probe, sniff
+from mmembed.media.file import MediaFile, Source
+from mmembed.media.probe import MediaInfo, probe
 from mmembed.modality import SUFFIXES
 
 Make = Callable[..., Any]
+
+
+def sniff(source: Source) -> tuple[str, str] | None:
+    with MediaFile(source) as file:
+        return file.sniffed
 
 
 @pytest.fixture(scope="module")
@@ -215,8 +221,8 @@ def test_length_that_is_only_guessed_counts_as_not_declared(
     zoo: dict[str, tuple[str, bytes]], tone: Make, encode_sound: Make
 ) -> None:
     def declared(data: bytes) -> float | None:
-        with open_container(data, "probe") as container:
-            return declared_seconds(container, container.streams[0], data)
+        with MediaFile(data) as file, open_container(file, "probe") as container:
+            return declared_seconds(container, container.streams[0], file)
 
     assert declared(zoo["aac"][1]) is None
     assert declared(zoo["mpegts"][1]) is None

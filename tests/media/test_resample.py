@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mmembed.media.audio import Waveform, convert
 from mmembed.media.resample import fit, needed_range, resample
-from mmembed.media.segments import Span
+from mmembed.media.spans import Span
 
 RATE = 16000
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmembed.errors import MediaError
-from mmembed.media.frames import FrameReader
 from mmembed.media.probe import probe
 from mmembed.media.video import Clip, decode_video
+from mmembed.media.video_frames import FrameReader
 
 FPS = 25
 COUNT = 70
@@ -214,7 +214,7 @@ def test_a_truncated_video_is_refused_where_it_matters(
     path = tmp_path / "half.mp4"
     path.write_bytes(data[: len(data) * 6 // 10])
     assert numbers(decode_video(path, [0.5]).frames) == [12]
-    said = r"half.mp4: stops after \d.\d s of 2.8 s \(decoder: h264\)\. Re-encode it, or pass"
+    said = r"half.mp4: stops after \d.\d s of 2.8 s \(decoder: h264\)\. Re-encode it, or allow"
     with pytest.raises(MediaError, match=said) as caught:
         decode_video(path, [0.5, 2.5])
     assert caught.value.stage == "decode"

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmembed.mteb_encoder import MtebEncoder
-from mmembed.space import Space
+from mmembed.space.space import Space
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when mteb is imported
 

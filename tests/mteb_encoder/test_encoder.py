@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from mmembed.errors import ConfigError, MediaError, MissingExtraError, SpaceError
 from mmembed.mteb_encoder import MtebEncoder
-from mmembed.space import Space
+from mmembed.space.space import Space
 from tests.conftest import tiny_encoders
 from tests.mteb_encoder.conftest import CLASSES, encoded, loader, rows
 

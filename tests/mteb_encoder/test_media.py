@@ -13,10 +13,10 @@ import soundfile
 import torch
 from PIL import ExifTags, Image
 
-from mmembed.data.preprocess import Preprocess
 from mmembed.errors import ConfigError
 from mmembed.mteb_encoder import MtebEncoder
 from mmembed.mteb_encoder.media import as_files, to_input
+from mmembed.preprocess.base import Preprocess
 from tests.mteb_encoder.conftest import encoded, loader, rows
 
 pytest.importorskip("mteb")

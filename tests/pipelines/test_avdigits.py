@@ -218,12 +218,12 @@ def test_synthetic_voices_join_recordings_in_training_alone(
 
 
 def test_an_unknown_speaker_is_refused_with_the_names_there_are(recordings: Path) -> None:
-    found = speech.list_recordings(recordings)
-    assert len(found) == 90
+    listed = speech.list_recordings(recordings)
+    assert len(listed) == 90
     with pytest.raises(
         ManifestError, match=r"leaves no recording for test\. The speakers are ann, bob"
     ):
-        planning.share_recordings(found, "dan")
+        planning.share_recordings(listed, "dan")
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
@@ -283,5 +283,5 @@ def test_the_command_that_opens_a_config_trains_by_that_config(
 
 
 def test_a_mistyped_option_of_the_pipeline_is_one_line() -> None:
-    with pytest.raises(SystemExit, match=r"avdigits: unknown option .* did you mean images\?"):
+    with pytest.raises(SystemExit, match=r"avdigits: unknown option .* did you mean --images\?"):
         avdigits.main(["--imags", "3"])

@@ -13,22 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmembed.cli import main
+from mmembed.cli.commands import main
 from mmembed.errors import StoreError
-from mmembed.store.compact import compact
+from mmembed.jobs.compact import compact
+from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.dataset_files import names_in, one_line, part_files, read_small_text
 from mmembed.store.lock import locked
+from mmembed.store.rows import rows_table
 from mmembed.store.table import EmbeddingTable, read_errors
-from mmembed.store.writer import (
-    remove_leftovers,
-    remove_part,
-    rows_table,
-    write_card,
-    write_part,
-    write_whole,
-)
-from tests.store.test_compact import write_parts
-from tests.store.test_writer import PROVENANCE, failure, table_of
+from mmembed.store.whole_file import write_whole
+from tests.jobs.test_compact import write_parts
+from tests.store.parts import PROVENANCE, failure, remove_leftovers, table_of
 
 EVERY: dict[str, Callable[[Path], object]] = {
     "open": EmbeddingTable.open,
@@ -52,7 +47,7 @@ def victim(tmp_path: Path) -> Path:
     """Another dataset of the user, and a file."""
     folder = tmp_path / "mine"
     write_parts(folder, 3)
-    write_card(folder, PROVENANCE.to_json())
+    EmbeddingDataset(folder).write_card(PROVENANCE)
     (folder / "letter.txt").write_text("dear")
     return folder
 
@@ -62,7 +57,7 @@ def given(tmp_path: Path) -> Path:
     """The dataset of a stranger."""
     folder = tmp_path / "given"
     write_parts(folder, 3)
-    write_card(folder, PROVENANCE.to_json())
+    EmbeddingDataset(folder).write_card(PROVENANCE)
     return folder
 
 
@@ -103,7 +98,7 @@ def test_a_note_of_parts_is_finished_as_before(given: Path) -> None:
     note = {"merged": "part-00.parquet", "replaced": ["part-01.parquet", "part-gone.parquet"]}
     (given / "_compaction.json").write_text(json.dumps(note))
     assert len(EmbeddingTable.open(given)) == 20
-    remove_leftovers(given)
+    EmbeddingDataset(given).remove_leftovers()
     assert names_in(given) == ["_errors", "_mmembed.json", "part-00.parquet", "part-02.parquet"]
 
 
@@ -135,9 +130,9 @@ def test_a_link_to_another_dataset_is_refused_and_that_one_stays(
     assert (state(given), state(victim)) == (kept, mine)
     if place == "_errors":
         with pytest.raises(StoreError, match="_errors: is a link, not a folder"):
-            write_part(given, "part-9.parquet", table_of(2), failure("x.wav"))
+            EmbeddingDataset(given).commit("part-9.parquet", table_of(2), failure("x.wav"))
         with pytest.raises(StoreError, match="_errors: is a link, not a folder"):
-            remove_part(given, "part-00.parquet")
+            EmbeddingDataset(given).remove("part-00.parquet")
         assert (state(given), state(victim)) == (kept, mine)
 
 
@@ -149,15 +144,15 @@ def test_what_is_written_goes_into_the_folder_not_where_links_lead(
     for name in (".part-9.parquet.partial", "part-9.parquet", "_errors/.part-9.parquet.partial"):
         (given / name).symlink_to(letter)
     (given / "_errors/part-9.parquet").symlink_to(letter)
-    write_part(given, "part-9.parquet", table_of(2), failure("x.wav"))
+    EmbeddingDataset(given).commit("part-9.parquet", table_of(2), failure("x.wav"))
     assert len(EmbeddingTable.open(given)) == 32
     (given / "._mmembed.json.partial").symlink_to(letter)
     (given / "_mmembed.json").unlink()
     (given / "_mmembed.json").symlink_to(letter)
     with pytest.raises(StoreError, match="_mmembed.json: is a link, not a regular file"):
         read_small_text(given / "_mmembed.json")
-    write_card(given, "{}")
-    remove_leftovers(given)
+    EmbeddingDataset(given).write_card(PROVENANCE)
+    EmbeddingDataset(given).remove_leftovers()
     write_whole(given / "more.txt", lambda path: path.write_text("more"))
     assert not any(path.is_symlink() for path in given.rglob("*"))
     assert state(victim) == mine
@@ -186,11 +181,16 @@ WAITING = """
 import sys
 from pathlib import Path
 from mmembed.errors import MmembedError
-from mmembed.store.compact import compact
+from mmembed.jobs.compact import compact
+from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.table import EmbeddingTable, read_errors
-from mmembed.store.writer import read_card_text, remove_leftovers
 folder = Path(sys.argv[1])
-for call in (EmbeddingTable.open, read_errors, compact, remove_leftovers, read_card_text):
+dataset = EmbeddingDataset(folder)
+def remove_leftovers(folder):
+    dataset.remove_leftovers()
+def card_text(folder):
+    dataset.card_text()
+for call in (EmbeddingTable.open, read_errors, compact, remove_leftovers, card_text):
     try:
         call(folder)
     except MmembedError as error:
@@ -278,7 +278,7 @@ def test_files_that_can_not_be_removed_or_reached_are_named(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refused)
         with pytest.raises(StoreError, match="part-00.parquet: can't be removed: Permission den"):
-            remove_part(given, "part-00.parquet")
+            EmbeddingDataset(given).remove("part-00.parquet")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "is_file", refused)
         with pytest.raises(StoreError, match="given: can't be reached: Permission denied"):

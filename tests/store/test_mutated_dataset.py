@@ -11,16 +11,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mmembed.cli import main
+from mmembed.cli.commands import main
 from mmembed.errors import MmembedError
-from mmembed.evaluation import evaluate
+from mmembed.evaluation.evaluate import evaluate
 from mmembed.evaluation.items import read_items
-from mmembed.store.compact import compact
+from mmembed.jobs.compact import compact
 from mmembed.store.table import EmbeddingTable, StoredRows, read_errors
-from mmembed.store.writer import remove_leftovers
 from tests.evaluation.conftest import dataset, digits
 from tests.store.mutated import ALL, PART, beside, column, raw, table
-from tests.store.test_writer import failure
+from tests.store.parts import failure, remove_leftovers
 
 FLIPS = 300
 

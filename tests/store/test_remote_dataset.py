@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from mmembed.errors import StoreError
-from mmembed.storage import RemotePath, place
+from mmembed.jobs.compact import compact
+from mmembed.paths import RemotePath, place
 from mmembed.store import part_file
-from mmembed.store.compact import compact
+from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.dataset_files import names_in, read_small_text
 from mmembed.store.table import EmbeddingTable, read_errors
-from mmembed.store.writer import remove_leftovers, remove_part
-from tests.store.test_compact import write_parts
+from tests.jobs.test_compact import write_parts
+from tests.store.parts import remove_leftovers
 
 
 @pytest.fixture
@@ -90,4 +91,4 @@ def test_a_part_at_a_url_that_can_not_be_removed_is_named(
 
     monkeypatch.setattr(RemotePath, "unlink", failing)
     with pytest.raises(StoreError, match="part-00.parquet: can't be removed: no permission"):
-        remove_part(given, "part-00.parquet")
+        EmbeddingDataset(given).remove("part-00.parquet")

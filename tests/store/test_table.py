@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmembed.errors import StoreError
+from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.dataset_files import part_files
-from mmembed.store.schema import ERROR_SCHEMA, Provenance, row_schema
+from mmembed.store.provenance import Provenance
+from mmembed.store.rows import rows_table
+from mmembed.store.schema import ERROR_SCHEMA, row_schema
 from mmembed.store.table import EmbeddingTable, read_errors
-from mmembed.store.writer import rows_table, write_part
 
 
 def write(
@@ -28,7 +30,7 @@ def write(
     vectors = np.array([[ord(p[0]), 1] for p in paths], np.float32).reshape(-1, 2)
     others = others if carried else pa.table({"_": pa.nulls(len(paths))})
     table = rows_table(columns, vectors, others, schema)
-    write_part(folder, name, table, ERROR_SCHEMA.empty_table())
+    EmbeddingDataset(folder).commit(name, table, ERROR_SCHEMA.empty_table())
 
 
 def test_rows_and_vectors_stay_together_over_parts(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmembed.errors import StoreError
+from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.schema import ERROR_SCHEMA
 from mmembed.store.table import EmbeddingTable, StoredRows
 from mmembed.store.vectors import MISSING, OTHER_LENGTH, read_vectors, with_direction
-from mmembed.store.writer import write_part
-from tests.store.test_writer import PROVENANCE, table_of
+from tests.store.parts import PROVENANCE, table_of
 
 FLOATS = (pa.float16(), pa.float32(), pa.float64())
 KINDS = [pa.list_(value) for value in FLOATS] + [pa.large_list(value) for value in FLOATS]
@@ -113,9 +113,9 @@ def test_rows_and_vectors_have_to_be_as_many(tmp_path: Path) -> None:
 def test_a_part_that_changes_between_footer_and_rows_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_part(tmp_path, "part-0.parquet", table_of(3), ERROR_SCHEMA.empty_table())
+    EmbeddingDataset(tmp_path).commit("part-0.parquet", table_of(3), ERROR_SCHEMA.empty_table())
     stored = StoredRows(tmp_path)
-    write_part(tmp_path, "part-0.parquet", table_of(4), ERROR_SCHEMA.empty_table())
+    EmbeddingDataset(tmp_path).commit("part-0.parquet", table_of(4), ERROR_SCHEMA.empty_table())
     with pytest.raises(StoreError, match="part-0.parquet: was written again while it was being"):
         list(stored.blocks())
     (tmp_path / "part-0.parquet").unlink()

@@ -37,7 +37,7 @@ def config(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     image = {"model_args": vit, "preprocess": {"size": 16}}
     audio = {
         "model": "test_resnet",
-        "mels": 16,
+        "spectrogram": {"mels": 16},
         "preprocess": {"sample_rate": 4000, "bucket_seconds": 0.5},
     }
     return {

@@ -1,4 +1,4 @@
-"""What a run leaves behind and prints, and how it warns of trouble."""
+"""Files and lines that a run leaves behind, and its warnings of trouble."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from mmembed.cli import main
-from mmembed.space import load_space
+from mmembed.cli.commands import main
+from mmembed.space.loading import load_space
 
 Write = Callable[..., str]
 MODULE = "mmembed.training.module.ContrastiveModule"
@@ -58,15 +58,16 @@ def test_a_trial_run_saves_nothing(written: Write) -> None:
 def test_a_loss_that_is_no_number_stops_the_run(
     written: Write, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main(["fit", "-c", written(model__learning_rate=1e30)]) == 2
+    assert main(["fit", "-c", written(model__optimizer__init_args__lr=1e30)]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert "mmembed: error: the loss is nan at step" in last
-    assert "lower model.learning_rate" in last
+    assert "lower model.optimizer.init_args.lr, or train in fp32" in last
     assert not Path("space").exists()
 
 
+@pytest.mark.parametrize("loss", ["InfoNCE", "SupervisedContrastive", "SigLIP"])
 def test_a_loss_stuck_at_chance_is_warned_of(
-    written: Write, monkeypatch: pytest.MonkeyPatch
+    written: Write, monkeypatch: pytest.MonkeyPatch, loss: str
 ) -> None:
     def constant(self: Any, batch: Any) -> dict[str, torch.Tensor]:
         one = self.space.projections["image"].layers[-1].bias[:1] * 0 + 1
@@ -74,14 +75,15 @@ def test_a_loss_stuck_at_chance_is_warned_of(
 
     monkeypatch.setattr(f"{MODULE}.embed", constant)
     with pytest.warns(UserWarning, match="stayed at that of constant vectors .ln B") as caught:
-        assert main(["fit", "-c", written(data__val_fraction=0.0)]) == 0
+        assert main(["fit", "-c", written(data__val_fraction=0.0, model__loss=loss)]) == 0
     assert sum("ln B" in str(w.message) for w in caught) == 1
 
 
 def test_a_healthy_run_is_not_warned_of(written: Write, capsys: pytest.CaptureFixture) -> None:
     options = {"model__loss": "SupervisedContrastive", "trainer__max_epochs": 4}
     with warnings.catch_warnings(record=True) as caught:
-        assert main(["fit", "-c", written(**options, model__learning_rate=0.01)]) == 0
+        rate = {"model__optimizer__init_args__lr": 0.01}
+        assert main(["fit", "-c", written(**options, **rate)]) == 0
     assert not [str(w.message) for w in caught if "collapsed" in str(w.message)]
     said = capsys.readouterr().err
     lines = [line for line in said.splitlines() if line.startswith("epoch ")]
@@ -99,4 +101,4 @@ def test_long_epochs_say_how_far_they_are(
     assert main(["fit", "-c", written(trainer__max_epochs=2)]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
     places = [re.match(r"epoch ./2  (?:batch (\d) of 3  )?train/loss \d", line) for line in lines]
-    assert [found.group(1) if found else "" for found in places] == ["1", "2", None] * 2
+    assert [place.group(1) if place else "" for place in places] == ["1", "2", None] * 2

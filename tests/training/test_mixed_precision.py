@@ -15,10 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmembed.cli import main
-from mmembed.data.batching import Batch
+from mmembed.cli.commands import main
+from mmembed.data.batch import Batch
 from mmembed.encoders import AudioEncoder, ImageEncoder
-from mmembed.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from mmembed.training.losses import InfoNCE
 from mmembed.training.mixed_precision import AGAIN, MixedPrecision
 from mmembed.training.module import ContrastiveModule
@@ -29,7 +30,7 @@ LINE = "mixed precision is wrong on this machine for audio [0-9]+: {} are .* eve
 
 
 def garbage(features: Tensor) -> Tensor:
-    """What a broken kernel might return: rows of one item in three are not its own."""
+    """Features as a broken kernel might return them: rows of one item in three are not its own."""
     return torch.where(
         torch.arange(len(features))[:, None] % 3 == 1, features.flip(0) * 7, features
     )
@@ -54,7 +55,7 @@ def infinite_buffer(encoder: AudioEncoder) -> None:
 
 @pytest.fixture(autouse=True)
 def processor_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmembed.training.command.has_bf16", lambda: True)
+    monkeypatch.setattr("mmembed.cli.fit.has_bf16", lambda: True)
 
 
 @pytest.fixture
@@ -255,7 +256,7 @@ def test_the_comparison_costs_little() -> None:
 def test_a_processor_without_bf16_trains_in_fp32_and_says_so(
     written: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mmembed.training.command.has_bf16", lambda: False)
+    monkeypatch.setattr("mmembed.cli.fit.has_bf16", lambda: False)
     exact = fingerprint(written(trainer__max_epochs=1))
     assert "no bf16" not in capsys.readouterr().err
     assert fingerprint(written(trainer__precision="bf16-mixed", trainer__max_epochs=1)) == exact

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
-from itertools import pairwise
 
 import pytest
 import torch
 
-from mmembed.data.batching import Batch
+from mmembed.data.batch import Batch
 from mmembed.errors import ConfigError
-from mmembed.space import Space
-from mmembed.training.losses import InfoNCE, SupervisedContrastive
+from mmembed.space.space import Space
+from mmembed.training.losses import InfoNCE, NormalizedSoftmax, SigLIP, SupervisedContrastive
 from mmembed.training.module import ContrastiveModule
-from mmembed.training.optim import adamw, warmup_cosine_factor
+from mmembed.training.optim import make_optimizer
 from tests.conftest import tiny_encoders
 
 
@@ -54,7 +53,7 @@ def gradients(module: ContrastiveModule, batch: Batch) -> list[torch.Tensor]:
     return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in module.parameters()]
 
 
-@pytest.mark.parametrize("loss", [InfoNCE(), SupervisedContrastive()])
+@pytest.mark.parametrize("loss", [InfoNCE(), SupervisedContrastive(), SigLIP()])
 def test_gradient_of_a_mixed_batch_is_the_weighted_sum_over_its_pairs(
     space: Space, mixed: Batch, loss: torch.nn.Module
 ) -> None:
@@ -107,6 +106,11 @@ def test_temperature_is_learned_and_clamped(space: Space, mixed: Batch) -> None:
     [
         ({"pairs": {"image-text": 1.0}}, "write two of image, audio, video with a hyphen"),
         ({"pairs": {"image-audio": 0.0}}, "at least one pair needs a weight above 0"),
+        ({"pairs": {"image-label": 1.0}}, "model.pairs.image-label: choose its loss in model.cl"),
+        (
+            {"pairs": {"image-audio": 1.0}, "class_loss": NormalizedSoftmax(3, 8)},
+            "model.class_loss: no pair weighs it; add one such as image-label: 1.0 to model.pairs",
+        ),
         ({"temperature": 0.001}, "needs 0 < least_temperature <= temperature"),
     ],
 )
@@ -116,22 +120,58 @@ def test_misuse_is_named(space: Space, options: dict, message: str) -> None:
 
 
 def test_norms_biases_and_temperature_do_not_decay(space: Space) -> None:
-    module = ContrastiveModule(space)
-    decayed, spared = adamw(module, 1e-3, 0.1).param_groups
-    assert decayed["weight_decay"] == 0.1
+    module = ContrastiveModule(space, SigLIP())
+    decayed, spared = make_optimizer(module).param_groups
+    assert decayed["weight_decay"] == 0.05
     assert spared["weight_decay"] == 0.0
     assert all(p.ndim >= 2 for p in decayed["params"])
-    assert any(p is module.logit_scale for p in spared["params"])
+    for scalar in (module.logit_scale, module.loss.bias):
+        assert any(p is scalar for p in spared["params"])
     assert len(decayed["params"]) + len(spared["params"]) == len(list(module.parameters()))
 
 
-def test_schedule_warms_up_and_falls_to_zero() -> None:
-    factors = [warmup_cosine_factor(step, 10, 100) for step in range(101)]
-    assert factors[0] < 0.1
-    assert max(factors) == factors[10] == 1.0
-    assert all(a >= b for a, b in pairwise(factors[10:]))
-    assert factors[100] == pytest.approx(0, abs=1e-9)
-    assert warmup_cosine_factor(55, 10, 100) == pytest.approx(0.5)
+def test_a_class_loss_is_one_of_the_weighted_terms(space: Space, mixed: Batch) -> None:
+    classes = NormalizedSoftmax(3, 8)
+    pairs = {"image-audio": 1.0, "image-label": 0.5}
+    module = ContrastiveModule(space, pairs=pairs, class_loss=classes)
+    total, losses = module.batch_loss(mixed)
+    assert set(losses) == {"image-audio", "image-label"}
+    assert torch.equal(total, losses["image-audio"] + 0.5 * losses["image-label"])
+    image = module.embed(mixed)["image"]
+    assert torch.equal(losses["image-label"], classes(image, mixed.label[mixed.rows["image"]]))
+    gradients(module, mixed)
+    assert classes.prototypes.grad is not None
+    assert classes.prototypes.grad.abs().max() > 0
+    assert any(p is classes.prototypes for p in make_optimizer(module).param_groups[0]["params"])
+
+
+def test_without_weights_every_modality_has_the_class_loss(space: Space, mixed: Batch) -> None:
+    module = ContrastiveModule(space, class_loss=NormalizedSoftmax(3, 8))
+    losses = module.batch_loss(mixed)[1]
+    assert {name for name in losses if name.endswith("-label")} == {
+        "image-label",
+        "audio-label",
+        "video-label",
+    }
+    assert len(losses) == 6
+
+
+def test_a_class_loss_alone_trains_a_space_of_one_modality(mixed: Batch) -> None:
+    space = Space({"image": tiny_encoders()["image"]}, dim=8)
+    for part in (mixed.values, mixed.mask, mixed.rows):
+        del part["audio"], part["video"]
+    module = ContrastiveModule(space, class_loss=NormalizedSoftmax(3, 8))
+    total, losses = module.batch_loss(mixed)
+    assert set(losses) == {"image-label"}
+    assert total.item() > 0
+
+
+def test_a_loss_of_its_own_parameters_is_trained_with_the_space(space: Space, mixed: Batch) -> None:
+    module = ContrastiveModule(space, SigLIP())
+    assert "loss.bias" in module.state_dict()
+    gradients(module, mixed)
+    assert module.loss.bias.grad is not None
+    assert module.loss.bias.grad != 0
 
 
 def test_scores_are_exact_under_autocast(space: Space, mixed: Batch) -> None:

@@ -14,12 +14,13 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.utils.data import DataLoader
 
-from mmembed.cli import main
-from mmembed.data.batching import Batch
-from mmembed.data.preprocess import ImagePreprocess
+from mmembed.cli.commands import main
+from mmembed.data.batch import Batch
 from mmembed.encoders import ImageEncoder
 from mmembed.errors import MmembedError
-from mmembed.space import Space, load_space
+from mmembed.preprocess.image import ImagePreprocess
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from mmembed.training.module import ContrastiveModule
 from mmembed.training.nonfinite_steps import SkipNonFiniteSteps
 
@@ -139,8 +140,8 @@ def test_five_in_a_row_stop_with_the_tensors_name_and_the_way_out(kind: str, nam
     with pytest.raises(MmembedError) as stopped:
         fit(Fault(kind, {0, 1, 2, 3, 4}), 8)
     assert str(stopped.value) == (
-        f"{named}, and the 4 steps before it were skipped as well: lower model.learning_rate, or "
-        "train in fp32 (trainer.precision: 32-true)"
+        f"{named}, and the 4 steps before it were skipped as well: lower "
+        "model.optimizer.init_args.lr, or train in fp32 (trainer.precision: 32-true)"
     )
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from mmembed.cli import main, terminated_by_signal
+from mmembed.cli.commands import main, terminated_by_signal
 from mmembed.errors import Terminated
-from mmembed.space import Space, load_space
+from mmembed.space.loading import load_space
+from mmembed.space.space import Space
 from tests.conftest import default_signals
 
 Write = Callable[..., str]
@@ -62,7 +63,7 @@ def test_sigterm_stops_fit_and_the_same_run_goes_on(written: Write, workers: int
     older = files("space")
     for checkpoint in Path("run").rglob("*.ckpt"):
         checkpoint.unlink()
-    path = written(trainer__max_epochs=100_000, data__num_workers=workers)
+    path = written(trainer__max_epochs=100_000, data__loading__num_workers=workers)
     with started("fit", path, "epoch 2/") as process:
         process.terminate()
         _, said = process.communicate(timeout=60)
@@ -70,7 +71,7 @@ def test_sigterm_stops_fit_and_the_same_run_goes_on(written: Write, workers: int
     *epochs, last = said.splitlines()
     if not workers:  # data workers may complain of the connection that is gone
         assert all(line.startswith("epoch ") for line in epochs)
-    assert last.startswith("mmembed: stopped by SIGTERM: --ckpt_path last goes on from run/log/")
+    assert last.startswith("mmembed: stopped by SIGTERM: --ckpt-path last goes on from run/log/")
     assert Path(last.split(" from ")[1]).is_file()
     assert files("space") == older
     done = torch.load(last.split(" from ")[1], weights_only=True)["epoch"] + 1
@@ -99,7 +100,7 @@ def test_sigterm_names_a_checkpoint_that_last_does_not_find(
     monkeypatch.setattr(f"{MODULE}.on_train_epoch_start", _terminated_in_epoch_1, raising=False)
     assert main(["fit", "-c", written(trainer__callbacks=[keep])]) == 143
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "mmembed: stopped by SIGTERM: --ckpt_path kept/a.ckpt goes on"
+    assert last == "mmembed: stopped by SIGTERM: --ckpt-path kept/a.ckpt goes on"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,21 @@ works on all items at once. The same generator (or global seed) gives the same b
 knows files, encoders or labels; evaluation never comes here.
 """
 
-from mmembed.data.augment.base import Augment
-from mmembed.data.augment.sound import AudioAugment
+from mmembed.data.augment.audio_filter import AudioFilter
+from mmembed.data.augment.audio_loudness import AudioDynamics, AudioGain
+from mmembed.data.augment.audio_noise import AudioNoise
+from mmembed.data.augment.audio_timing import AudioTiming
+from mmembed.data.augment.base import Augment, Chain
 from mmembed.data.augment.vision import ImageAugment, VideoAugment
 
-__all__ = ["AudioAugment", "Augment", "ImageAugment", "VideoAugment"]
+__all__ = [
+    "AudioDynamics",
+    "AudioFilter",
+    "AudioGain",
+    "AudioNoise",
+    "AudioTiming",
+    "Augment",
+    "Chain",
+    "ImageAugment",
+    "VideoAugment",
+]

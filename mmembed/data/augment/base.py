@@ -1,11 +1,14 @@
-"""What every random change of a training batch promises, and the draw they share."""
+"""Base class of random changes of training batches, their chain, and the draws they share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+Range = tuple[float, float]
 
 
 class Augment(nn.Module, ABC):
@@ -27,7 +30,27 @@ class Augment(nn.Module, ABC):
         """
 
 
-def between(limits: tuple[float, float], batch: int, generator: torch.Generator | None) -> Tensor:
+class Chain(Augment):
+    """Several changes one after the other; each draws on from where the one before stopped.
+
+    Args:
+        steps: modules ``(values, mask, generator) -> (values, mask)``.
+    """
+
+    def __init__(self, steps: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(steps)
+
+    def forward(
+        self, values: Tensor, mask: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the values and the mask that the last step returns."""
+        for step in self.steps:
+            values, mask = step(values, mask, generator)
+        return values, mask
+
+
+def between(limits: Range, batch: int, generator: torch.Generator | None) -> Tensor:
     """Return ``(batch, 1)`` drawn evenly from the first of ``limits`` to the second."""
     low, high = limits
     return low + (high - low) * torch.rand(batch, 1, generator=generator)
@@ -36,3 +59,9 @@ def between(limits: tuple[float, float], batch: int, generator: torch.Generator 
 def symmetric(batch: int, largest: float, generator: torch.Generator | None) -> Tensor:
     """Return ``(batch,)`` drawn evenly from ``-largest`` to ``largest``."""
     return (2 * torch.rand(batch, generator=generator) - 1) * largest
+
+
+def fast_fft_length(samples: int) -> int:
+    """Return the next length of the form ``2**n`` or ``3 * 2**n``, which an FFT is quick at."""
+    power = 1 << max(samples - 1, 0).bit_length()
+    return power * 3 // 4 if power * 3 // 4 >= samples else power

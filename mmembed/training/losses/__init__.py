@@ -1,7 +1,17 @@
-"""Contrastive losses; one file a loss, chosen from YAML by its class."""
+"""Losses over vectors; one file a loss, chosen from YAML by its class."""
 
-from mmembed.training.losses.base import Loss, Relation
+from mmembed.training.losses.base import ClassLoss, PairLoss, Relation
 from mmembed.training.losses.infonce import InfoNCE
+from mmembed.training.losses.normalized_softmax import NormalizedSoftmax
+from mmembed.training.losses.siglip import SigLIP
 from mmembed.training.losses.supervised import SupervisedContrastive
 
-__all__ = ["InfoNCE", "Loss", "Relation", "SupervisedContrastive"]
+__all__ = [
+    "ClassLoss",
+    "InfoNCE",
+    "NormalizedSoftmax",
+    "PairLoss",
+    "Relation",
+    "SigLIP",
+    "SupervisedContrastive",
+]

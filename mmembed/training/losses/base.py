@@ -1,4 +1,4 @@
-"""What a loss is given, and the arithmetic that contrastive losses share."""
+"""Base classes of losses, the relation between items, and the softmax loss that losses share."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Relation:
-    """How the items of two modalities in a batch belong together.
+    """Relation between the items of two fields in a batch: which of them belong together.
 
     Attributes:
         sample: bool ``(n, m)``, true where both are of one sample.
         group: bool ``(n, m)``, true where both are of one known group.
         label: bool ``(n, m)``, true where both have one known label.
-        itself: bool ``(n, m)``, true where both are the same item (a modality with itself).
+        itself: bool ``(n, m)``, true where both are the same item (a field with itself).
+        grades: float ``(n, m)``, the relevance of each to each, at least 0; None where nobody
+            graded them.
     """
 
     sample: Tensor
     group: Tensor
     label: Tensor
     itself: Tensor
+    grades: Tensor | None = None
 
     @classmethod
     def of(
@@ -36,7 +39,7 @@ class Relation:
         """Compare items by their samples' rows ``(n,)`` and ``(m,)``, labels and groups.
 
         Args:
-            rows: the sample of each item, of both modalities.
+            rows: the sample of each item, of both fields.
             label: codes ``(samples,)``, -1 where unknown; an unknown one equals nothing.
             group: likewise.
             same_modality: both are the same items.
@@ -50,18 +53,48 @@ class Relation:
         itself = sample if same_modality else torch.zeros_like(sample)
         return cls(sample, equal(group), equal(label), itself)
 
+    def matches(self, mask_labels: bool) -> tuple[Tensor, Tensor]:
+        """Return the positives, and all that may be compared: positives and true negatives.
 
-class Loss(nn.Module, ABC):
-    """A loss over the scores of one pair of modalities."""
+        Both are bool ``(n, m)``. Items of one group, and with ``mask_labels`` of one label, are no
+        negatives of each other; an item is never compared with itself.
+        """
+        alike = self.group | self.label if mask_labels else self.group
+        positive = self.sample & ~self.itself
+        return positive, (positive | ~alike) & ~self.itself
+
+
+class PairLoss(nn.Module, ABC):
+    """A loss of the vectors of two fields; it may have parameters of its own, trained with all."""
 
     @abstractmethod
-    def forward(self, scores: Tensor, relation: Relation) -> Tensor:
+    def forward(self, a: Tensor, b: Tensor, scale: Tensor, relation: Relation) -> Tensor:
         """Return the scalar loss.
 
         Args:
-            scores: scaled similarities ``(n, m)``.
-            relation: how the items belong together.
+            a: unit vectors ``(n, dim)`` of the first field.
+            b: unit vectors ``(m, dim)`` of the second field.
+            scale: the learned factor of similarities, a scalar (the inverse temperature).
+            relation: which items belong together, ``(n, m)``.
         """
+
+
+class ClassLoss(nn.Module, ABC):
+    """A loss of the vectors of one field and the labels of their samples."""
+
+    @abstractmethod
+    def forward(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        """Return the scalar loss.
+
+        Args:
+            vectors: unit vectors ``(n, dim)``.
+            labels: codes ``(n,)``, -1 where unknown.
+        """
+
+
+def scaled_similarities(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
+    """Return ``scale`` times the cosine of each of ``a`` ``(n, dim)`` and ``b`` ``(m, dim)``."""
+    return scale * a @ b.T
 
 
 def contrastive(scores: Tensor, positive: Tensor, kept: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""The ``mmembed`` command: words, options and advice; one file a job that needs one."""

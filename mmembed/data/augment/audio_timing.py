@@ -1,0 +1,64 @@
+"""Random changes of the timing of sounds: where they begin and end, and how fast they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mmembed.data.augment.base import Augment, symmetric
+
+
+class AudioTiming(Augment):
+    """Sounds ``(batch, samples)`` cut, made faster or slower, and padded with silence.
+
+    Args:
+        sample_rate: of the values, in Hz.
+        crop: cuts up to this share of the sound off its start, and again off its end, as a
+            recorder does that starts late.
+        speed_semitones: played up to this much faster or slower, pitch and formants with it.
+        silence_seconds: silence of up to this is put before, and again after, the sound.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        crop: float = 0.0,
+        speed_semitones: float = 0.0,
+        silence_seconds: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.sample_rate, self.crop = sample_rate, crop
+        self.speed_semitones, self.silence_seconds = speed_semitones, silence_seconds
+
+    def forward(
+        self, values: Tensor, mask: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return changed sounds and their mask, mostly of another length.
+
+        Each sound is read at its own speed, from its own start (Catmull-Rom between samples).
+        """
+        if not (self.crop or self.speed_semitones or self.silence_seconds):
+            return values, mask
+        batch, longest = values.shape
+        lengths = torch.full((batch,), longest).to(values.device) if mask is None else mask.sum(1)
+        cut = (torch.rand(2, batch, generator=generator) * self.crop).to(values.device) * lengths
+        start, end = cut[0].floor().unsqueeze(1), (lengths - cut[1].floor()).unsqueeze(1)
+        sample = torch.arange(longest, device=values.device)
+        kept = values * ((sample >= start) & (sample < end))
+        kept = functional.pad(kept, (2, 3))  # what lies outside is silent
+        speed = 2 ** (symmetric(batch, self.speed_semitones, generator) / 12).to(values.device)
+        silence = torch.rand(2, batch, generator=generator) * self.silence_seconds
+        before, after = (silence * self.sample_rate).round().to(values.device)
+        total = ((end - start).squeeze(1) / speed).round() + before + after
+        at = torch.arange(int(total.max()), device=values.device)
+        source = (at - before.unsqueeze(1)) * speed.unsqueeze(1) + start
+        source = source.clamp(-1, longest)
+        whole = source.floor()
+        part = (source - whole).to(values.dtype)
+        index = whole.long() + 1
+        a, b, c, d = (kept.gather(1, index + offset) for offset in range(4))
+        bend = 2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)
+        moved = b + 0.5 * part * (c - a + part * bend)
+        mask = at < total.unsqueeze(1)
+        return moved * mask, mask

@@ -1,0 +1,1 @@
+"""Files decoded and preprocessed in guarded processes, which never load torch."""

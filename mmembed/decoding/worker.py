@@ -1,0 +1,183 @@
+"""Files to values, as a decode worker does it: probe, check limits, cut, load, preprocess.
+
+It runs in processes that never load torch, on a few files at a time, and stops early where the
+values of long media would take too much memory. It knows nothing of models, of batches or of the
+process it runs in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mmembed.decoding.messages import SEND_BYTES, DecodeFailure, DecodeRequest, Segments
+from mmembed.errors import MediaError, Stage, TruncatedError
+from mmembed.media.file import MediaFile
+from mmembed.media.image import limit_pixels
+from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
+from mmembed.media.probe import MediaInfo, probe
+from mmembed.media.spans import Span
+from mmembed.preprocess.base import Preprocess
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Decodes some files: segments or a failure for each, in order, until ``send_bytes`` are full.
+
+    The answer may be shorter than the requests, and its last segments may lack spans; ask again for
+    what is missing.
+
+    Args:
+        preprocess: by modality; files of other modalities are problems.
+        send_bytes: about how much values may take; one file's first spans are always taken.
+        max_pixels: pictures and videos with more pixels (a frame) are problems.
+        max_seconds: sounds and videos that last longer are problems.
+        allow_truncated: take what there is of a sound or video that stops early.
+        with_sound: a video has the spans of its sound track too, after those of its pictures.
+    """
+
+    preprocess: Mapping[str, Preprocess]
+    send_bytes: int = SEND_BYTES
+    max_pixels: int = MAX_PIXELS
+    max_seconds: float = MAX_SECONDS
+    allow_truncated: bool = False
+    with_sound: bool = False
+
+    def __call__(self, requests: Sequence[DecodeRequest]) -> list[Segments | DecodeFailure]:
+        """Return an answer for each request that was begun; any error of a file is its own."""
+        limit_pixels(self.max_pixels)
+        answers: list[Segments | DecodeFailure] = []
+        room = self.send_bytes
+        for request in requests:
+            if room <= 0:
+                break
+            answer = self._decode(request, room)
+            answers.append(answer)
+            room -= answer.size_bytes if isinstance(answer, Segments) else 0
+        return answers
+
+    def _decode(self, request: DecodeRequest, room: int) -> Segments | DecodeFailure:
+        stage: Stage = "probe"
+        modality = request.modality
+        try:
+            with MediaFile(request.location) as file:
+                info = probe(file)
+                modality = modality or info.modality
+                refusal = self._refusal(request.modality, info)
+                if refusal:
+                    return DecodeFailure("probe", "MediaError", refusal, modality=modality)
+                self._check_limits(file, info)
+                stage = "decode"
+                return self._load(file, request, modality, info, room)
+        except MediaError as error:
+            by, advice = error.decoder, error.advice
+            return DecodeFailure(error.stage, "MediaError", error.message, by, 1, modality, advice)
+        except MemoryError:
+            message = "needs more memory than a decode worker may take. Raise that limit."
+            return DecodeFailure(
+                stage, "MemoryError", message, modality=modality, advice="memory_mb"
+            )
+        except Exception as error:
+            message = str(error) or "no message"
+            return DecodeFailure(stage, type(error).__name__, message, modality=modality)
+
+    def _refusal(self, wanted: str | None, info: MediaInfo) -> str:
+        known = ", ".join(self.preprocess)
+        if (wanted or info.modality) not in self.preprocess:
+            return f"is {wanted or info.modality}; only {known} is embedded here"
+        sound_track = wanted == "audio" and info.modality == "video" and info.has_audio
+        if wanted not in (None, info.modality) and not sound_track:
+            return f"is {info.modality} by its content, but the manifest says {wanted}"
+        return ""
+
+    def _check_limits(self, file: MediaFile, info: MediaInfo) -> None:
+        name, pixels = file.name, (info.width or 0) * (info.height or 0)
+        if pixels > self.max_pixels:
+            size = f"{info.width} × {info.height} pixels, more than {self.max_pixels}"
+            message = f"has {size}. Scale it down, or raise the limit of pixels."
+            raise MediaError(name, "probe", message, advice="max_pixels")
+        if (info.duration_seconds or 0.0) > self.max_seconds:
+            length = f"{info.duration_seconds:.0f} s, more than {self.max_seconds:.0f} s"
+            message = f"lasts {length}. Cut it, or raise the limit of length."
+            raise MediaError(name, "probe", message, advice="max_duration")
+
+    def _load(
+        self, file: MediaFile, request: DecodeRequest, modality: str, info: MediaInfo, room: int
+    ) -> Segments | DecodeFailure:
+        spans = list(self._spans(request, modality, info))
+        if not spans:
+            return DecodeFailure("decode", "MediaError", "is too short to embed", modality=modality)
+        if request.first >= len(spans):
+            message = "changed while it was being read. Run again."
+            return DecodeFailure("decode", "MediaError", message, modality=modality)
+        segments = Segments(spans[request.first][0], len(spans))
+        kind, preprocess = segments.modality, self.preprocess[segments.modality]
+        together = preprocess.together(info)
+        wanted = [span for other, span in spans[request.first :] if other == kind]
+        for media, span, truncated in self._loaded(kind, file, wanted, together):
+            if media is not None:
+                segments.spans.append(span)
+                segments.values.append(preprocess(media))
+                room -= segments.values[-1].nbytes
+            segments.taken += 1
+            if truncated:
+                segments.truncated = True
+                segments.taken = len(wanted)
+                break
+            whole = segments.taken % together == 0
+            if whole and segments.values and room < together * segments.values[-1].nbytes:
+                break
+        return segments
+
+    def _loaded(
+        self, kind: str, file: MediaFile, spans: list[Span | None], together: int
+    ) -> Iterator[tuple[Any, Span | None, bool]]:
+        """Yield what spans hold, as :meth:`_load_span` does it for one.
+
+        They are decoded ``together``, always the same ones, so that what a file gives does not
+        depend on where its pieces end; if that fails, one by one, for each to say its own.
+        """
+        for start in range(0, len(spans), together):
+            few = spans[start : start + together]
+            media: list[Any] = []
+            with suppress(MediaError):
+                media = self.preprocess[kind].load_spans(file, few) if len(few) > 1 else []
+            if media:
+                yield from ((each, span, False) for each, span in zip(media, few, strict=True))
+            else:
+                yield from (self._load_span(kind, file, span) for span in few)
+
+    def _load_span(
+        self, kind: str, file: MediaFile, span: Span | None
+    ) -> tuple[Any, Span | None, bool]:
+        """Return what a span holds, the span as far as the file goes, and if that is not all.
+
+        Where a file stops early, a rest shorter than the preprocess's ``min_seconds`` is None.
+        """
+        preprocess = self.preprocess[kind]
+        try:
+            return preprocess.load(file, span), span, False
+        except TruncatedError as error:
+            if not self.allow_truncated:
+                raise
+            if span is not None:
+                end = min(error.end_seconds, span.end_seconds)
+                if span.index and end - span.start_seconds < max(preprocess.min_seconds, 1e-6):
+                    return None, span, True
+                if end <= span.start_seconds:
+                    raise
+                span = replace(span, end_seconds=end)
+            return preprocess.load(file, span, allow_truncated=True), span, True
+
+    def _spans(
+        self, request: DecodeRequest, modality: str, info: MediaInfo
+    ) -> Iterator[tuple[str, Span | None]]:
+        """Yield modality and span of each row that the file is to have."""
+        for span in self.preprocess[modality].spans(info):
+            yield modality, span
+        heard = info.has_audio and info.sound_seconds != 0
+        if self.with_sound and request.modality is None and info.modality == "video" and heard:
+            for span in self.preprocess["audio"].spans(info):
+                yield "audio", span

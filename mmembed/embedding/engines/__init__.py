@@ -1,0 +1,1 @@
+"""Engines: chunks of files to vectors, on this machine or on many."""

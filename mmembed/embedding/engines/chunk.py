@@ -1,0 +1,162 @@
+"""Chunks, the unit of work: slices of the listing that become one part file, whole or not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmembed.decoding.messages import DecodeFailure
+from mmembed.errors.plain_text import redacted
+from mmembed.media.source_file import File
+from mmembed.media.spans import Span
+from mmembed.store.rows import errors_table, rows_table
+
+CHUNK_BYTES = 1 << 30
+
+
+def slices(
+    files: Iterable[File], done: np.ndarray, chunk_files: int, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[list[File]]:
+    """Cut the files that are not ``done`` into slices, in order.
+
+    Args:
+        files: the listing.
+        done: sorted keys of the files that are in the dataset already.
+        chunk_files: most files a slice.
+        chunk_bytes: a slice ends when its files are this large, so that long media, which
+            become many rows, do not pile up before they are written.
+    """
+    chosen: list[File] = []
+    size = 0
+    for file in files:
+        key = file.key
+        place = int(np.searchsorted(done, np.uint64(key)))
+        if place < len(done) and int(done[place]) == key:
+            continue
+        chosen.append(file)
+        size += file.size or 0
+        if len(chosen) >= chunk_files or size >= chunk_bytes:
+            yield chosen
+            chosen, size = [], 0
+    if chosen:
+        yield chosen
+
+
+@dataclass(frozen=True)
+class FilesDecoded:
+    """A step of a run: files that were decoded to their end so far, with or without success.
+
+    Attributes:
+        total: their number.
+    """
+
+    total: int
+
+
+@dataclass
+class FileRows:
+    """The rows of one file so far, by their place in the file.
+
+    Attributes:
+        spans: modality and span of each row; None for a file taken whole.
+        vectors: float32 ``(dim,)`` of each.
+        truncated: the file stops before the end that its header declares.
+    """
+
+    spans: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)
+    truncated: bool = False
+
+
+class Chunk:
+    """A slice of the listing at work: which of its files have vectors, and which a problem.
+
+    Args:
+        files: the slice.
+        carried: the columns that a manifest carries through, a row a file.
+
+    Attributes:
+        results: by position in ``files``, its vectors or why it has none.
+        undecoded: positions of files that were not decoded to their end yet.
+    """
+
+    def __init__(self, files: list[File], carried: pa.Table) -> None:
+        self.files, self.carried = files, carried
+        self.results: dict[int, FileRows | DecodeFailure] = {}
+        self.undecoded: set[int] = set()
+        for number, file in enumerate(files):
+            if file.problem:
+                problem = DecodeFailure("list", "OSError", file.problem, modality=file.modality)
+                self.results[number] = problem
+            else:
+                self.undecoded.add(number)
+
+    @property
+    def name(self) -> str:
+        """Name of the part file: a hash over the path, modality, size and time of each file."""
+        digest = hashlib.blake2b(digest_size=10)
+        for file in self.files:
+            digest.update(file.digest)
+        return f"part-{digest.hexdigest()}.parquet"
+
+    def rows(self, schema: pa.Schema, dim: int) -> pa.Table:
+        """Return the rows of the files that have vectors."""
+        files: list[File] = []
+        results: list[FileRows] = []
+        places: list[int] = []
+        numbers: list[int] = []
+        for number in sorted(self.results):
+            result = self.results[number]
+            if isinstance(result, FileRows):
+                for place in sorted(result.vectors):
+                    files.append(self.files[number])
+                    results.append(result)
+                    places.append(place)
+                    numbers.append(number)
+        pieces = [r.spans[place] for r, place in zip(results, places, strict=True)]
+        vectors = [r.vectors[place] for r, place in zip(results, places, strict=True)]
+        spans = [span for _, span in pieces]
+        columns: dict[str, list[Any]] = {
+            "path": [file.path for file in files],
+            "modality": [modality for modality, _ in pieces],
+            "segment_index": [span.index if span else None for span in spans],
+            "start_s": [span.start_seconds if span else None for span in spans],
+            "end_s": [span.end_seconds if span else None for span in spans],
+            "size": [file.size for file in files],
+            "mtime_ns": [file.mtime_ns for file in files],
+            "truncated": [result.truncated for result in results],
+            "checksum": [file.checksum for file in files],
+        }
+        stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
+        carried = self.carried.take(pa.array(numbers, pa.int64()))
+        return rows_table(columns, stacked, carried, schema)
+
+    def problems(self) -> list[tuple[File, DecodeFailure]]:
+        """Return the files that have none, and why."""
+        ordered = sorted(self.results.items())
+        return [(self.files[n], r) for n, r in ordered if isinstance(r, DecodeFailure)]
+
+    def errors(self) -> pa.Table:
+        """Return the rows of ``_errors``."""
+        return errors_table(
+            [
+                {
+                    "path": file.path,
+                    "modality": problem.modality,
+                    "stage": problem.stage,
+                    "error": problem.error,
+                    "message": redacted(problem.message),
+                    "decoder": problem.decoder or None,
+                    "attempts": problem.attempts,
+                    "size": file.size,
+                    "mtime_ns": file.mtime_ns,
+                    "checksum": file.checksum,
+                }
+                for file, problem in self.problems()
+            ]
+        )

@@ -1,0 +1,227 @@
+"""Chunks of files to vectors on one machine: processes decode ahead while the model runs.
+
+A batch holds items of one bucket (modality and padded length) of one chunk. A file whose values
+the model refuses costs only itself. Nothing here knows Parquet or folders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmembed.data.batch import Buckets, collate
+from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
+from mmembed.decoding.queue import Decoded, DecodeQueue, Wanted
+from mmembed.decoding.worker import Decoder
+from mmembed.embedding.engines.batch_sizes import BatchSizes
+from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
+from mmembed.embedding.engines.threads import ThreadChoice
+from mmembed.embedding.settings import Limits, Machine, RowOptions
+from mmembed.errors.plain_text import one_line, say
+from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.spanned import SpannedPreprocess
+from mmembed.space.loading import load_space
+from mmembed.space.reduced_precision import PrecisionCheck
+from mmembed.space.space import Space
+
+LEAST_ITEMS = 16  # smaller batches tell how many threads are best only if they are whole
+Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
+
+
+def local_engine(
+    space: str | Path, rows: RowOptions, limits: Limits, machine: Machine
+) -> LocalEngine:
+    """Load a space, and return the engine that embeds with it on this machine.
+
+    Raises:
+        SpaceError: it can't be loaded.
+        ConfigError: there is no such device, or segments that the space can't be asked for, or two
+            fields of one kind.
+    """
+    model = load_space(space, machine.device, machine.trust)
+    return LocalEngine(model, rows, limits, machine)
+
+
+@dataclass
+class LocalEngine:
+    """Decodes and embeds chunks on this machine.
+
+    Args:
+        space: in evaluation mode, where it is to run.
+        rows: precision, segments, sound tracks and truncated files.
+        limits: of one file.
+        machine: batch size and decode processes.
+
+    Raises:
+        ConfigError: segments that the space can't be asked for.
+    """
+
+    space: Space
+    rows: RowOptions = RowOptions()  # noqa: RUF009
+    limits: Limits = Limits()  # noqa: RUF009
+    machine: Machine = Machine()  # noqa: RUF009
+
+    def __post_init__(self) -> None:
+        self._preprocess = _segmented(self.space.preprocess_of_kind, self.rows)
+        self._sizes = BatchSizes(self.space.device, self.machine.batch_size)
+        self._threads = ThreadChoice(self.space.device)
+        self._precision = PrecisionCheck(self.space.embed_batch, self.rows.precision, _warn)
+        self._kept: DecodeQueue[tuple[_Work, int]] | None = None
+
+    def notes(self) -> list[str]:
+        """Return lines for the summary: the threads that the model got, and what bf16 got wrong."""
+        return self._threads.summary() + self._precision.notes()
+
+    def keep(self) -> None:
+        """Keep the decode processes from one run to the next, as long as this process lives."""
+        self._kept = self._queue()
+
+    def run(self, chunks: Iterable[Chunk]) -> Generator[FilesDecoded | Chunk, None, None]:
+        """Yield each chunk when its files all have a result, in any order, and counts in between.
+
+        Closing the iterator ends the decode processes.
+        """
+        following = iter(chunks)
+        total = 0
+        with self._queue() if self._kept is None else nullcontext(self._kept) as queue:
+            self._decoders = queue
+            while True:
+                while queue.has_room and (chunk := next(following, None)) is not None:
+                    if chunk.undecoded:
+                        queue.put(_wanted(_Work(chunk, Buckets(self._sizes.size))))
+                    else:
+                        yield chunk
+                if queue.is_empty:
+                    return
+                for decoded in queue.get():
+                    work, number = decoded.key
+                    self._take(work, number, decoded)
+                    if not decoded.is_last:
+                        continue
+                    work.chunk.undecoded.discard(number)
+                    total += 1
+                    yield FilesDecoded(total)
+                    if not work.chunk.undecoded:
+                        for bucket, batch in work.buckets.flush():
+                            self._embed(work.chunk, bucket, batch)
+                        yield work.chunk
+
+    def _queue(self) -> DecodeQueue[tuple[_Work, int]]:
+        limits = self.limits
+        decoder = Decoder(
+            dict(self._preprocess),
+            max_pixels=limits.max_pixels,
+            max_seconds=limits.duration_seconds,
+            allow_truncated=self.rows.allow_truncated,
+            with_sound=self.rows.with_sound,
+        )
+        memory_bytes = limits.memory_mb << 20
+        workers = self.machine.decode_workers
+        return DecodeQueue(decoder, workers, limits.timeout_seconds, memory_bytes)
+
+    def _take(self, work: _Work, number: int, decoded: Decoded[Any]) -> None:
+        """Note a problem, or put values into batches, and embed those that are full."""
+        chunk, piece = work.chunk, decoded.answer
+        if isinstance(piece, DecodeFailure):
+            chunk.results[number] = piece
+            return
+        result = chunk.results.setdefault(number, FileRows())
+        if isinstance(result, FileRows):
+            _add_spans(result, decoded.first, piece)
+        preprocess = self._preprocess[piece.modality]
+        for place, values in enumerate(piece.values, start=decoded.first):
+            kind = piece.modality, preprocess.bucket(values)
+            self._sizes.meet(kind, values)
+            for bucket, batch in work.buckets.add((number, place), kind, values):
+                self._embed(chunk, bucket, batch)
+
+    def _embed(self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]) -> None:
+        while batch:
+            most = self._sizes.size(bucket)
+            self._embed_at_once(chunk, bucket, batch[:most])
+            batch = batch[most:]
+
+    def _embed_at_once(
+        self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]
+    ) -> None:
+        modality, length = bucket
+        try:
+            values, mask = collate([item for _, item in batch], length)
+            whole = len(batch) >= min(LEAST_ITEMS, self._sizes.size(bucket))
+            began = time.perf_counter()
+            cores_free = self._decoders.is_ahead
+            with self._threads.batch(modality, whole, values.numel(), cores_free):
+                precision = self._precision.precision(modality)
+                vectors = self.space.embed_batch(modality, values, mask, precision)
+            self._sizes.took(bucket, len(batch), time.perf_counter() - began)
+            vectors = self._precision.checked(modality, values, mask, vectors)
+        except Exception as error:
+            if len(batch) > 1:
+                if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+                    self._sizes.too_large(bucket, len(batch))
+                    self._embed(chunk, bucket, batch)
+                    return
+                for item in batch:
+                    self._embed_at_once(chunk, bucket, [item])
+                return
+            problem = DecodeFailure(
+                "encode", type(error).__name__, one_line(error), modality=modality
+            )
+            chunk.results[batch[0][0][0]] = problem
+            return
+        finite = np.isfinite(vectors).all(axis=1)
+        for ((number, place), _), vector, good in zip(batch, vectors, finite, strict=True):
+            result = chunk.results[number]
+            if not good:
+                message = "its vector is not finite; look for NaN or infinity in the file"
+                chunk.results[number] = DecodeFailure(
+                    "encode", "ValueError", message, modality=modality
+                )
+            elif isinstance(result, FileRows):
+                result.vectors[place] = vector
+
+
+@dataclass(eq=False)
+class _Work:
+    """A chunk at work, and its values that wait for a batch to be full."""
+
+    chunk: Chunk
+    buckets: Buckets[Place]
+
+
+def _wanted(work: _Work) -> Iterator[Wanted[tuple[_Work, int]]]:
+    for number in sorted(work.chunk.undecoded):
+        file = work.chunk.files[number]
+        yield Wanted((work, number), DecodeRequest(file.location, file.modality), file.size or 0)
+
+
+def _add_spans(rows: FileRows, first: int, piece: Segments) -> None:
+    rows.truncated |= piece.truncated
+    for place, span in enumerate(piece.spans, start=first):
+        rows.spans[place] = piece.modality, span
+
+
+def _segmented(preprocess: Mapping[str, Preprocess], rows: RowOptions) -> dict[str, Preprocess]:
+    """Return what each modality is preprocessed with, with other segments if they are asked for."""
+    changes = {"segment_seconds": rows.segment_seconds, "hop_seconds": rows.hop_seconds}
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    segmented = dict(preprocess)
+    for modality, each in preprocess.items():
+        if given and isinstance(each, SpannedPreprocess):
+            least = min(each.min_seconds, rows.segment_seconds or each.segment_seconds)
+            changed: Any = dataclasses.replace(each, **given, min_seconds=least)  # type: ignore
+            segmented[modality] = changed
+    return segmented
+
+
+def _warn(line: str) -> None:
+    say(f"mmembed: warning: {line}", sys.stderr)

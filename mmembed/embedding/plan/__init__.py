@@ -1,0 +1,1 @@
+"""The plan of a run: the files of a source, and what of them is to do."""

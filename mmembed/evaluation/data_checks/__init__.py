@@ -1,0 +1,1 @@
+"""Faults of the data, looked for before anything is scored."""

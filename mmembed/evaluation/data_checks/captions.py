@@ -1,0 +1,49 @@
+"""The words of text rows: rows without a word, and rows of the same words."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+
+from mmembed.evaluation.items import Items
+
+# What programs write for a missing text. "null" is not here: it is German for zero.
+PLACEHOLDERS = frozenset(["nan", "NaN", "None", "N/A", "n/a", "<NA>"])
+
+
+def captions_of(items: Items) -> np.ndarray | None:
+    """Return the folded text ``(items,)`` of text rows, empty where there is none.
+
+    None if no text row has a text: then the texts are not in the dataset, and nothing is known.
+    """
+    rows = np.flatnonzero(items.modality == "text")
+    if all(items.caption[row] is None for row in rows):
+        return None
+    captions = np.full(len(items), "", dtype=object)
+    for row in rows:
+        text = items.caption[row]
+        captions[row] = "" if text is None or text.strip() in PLACEHOLDERS else fold(text)
+    return captions
+
+
+def fold(text: str) -> str:
+    """Return a text that is the same for texts that differ in case, spaces or Unicode forms."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split())
+
+
+def has_word(text: str) -> bool:
+    """Return whether a text has a letter, digit or pictogram: something that can be asked for."""
+    return any(kind[0] in "LN" or kind == "So" for kind in map(unicodedata.category, text))
+
+
+def worded(captions: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return whether each row ``(rows,)`` has a word."""
+    return np.array([has_word(captions[row]) for row in rows], bool)
+
+
+def first_of_each(captions: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return for each row ``(rows,)`` the first row of the same text."""
+    seen: dict[str, int] = {}
+    return np.array([seen.setdefault(captions[row], row) for row in rows], int)

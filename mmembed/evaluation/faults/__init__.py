@@ -1,1 +1,0 @@
-"""What is wrong with the data, looked for before anything is scored."""

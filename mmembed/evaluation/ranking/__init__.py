@@ -1,1 +1,0 @@
-"""Exact ranks and their metrics, from arrays alone."""

@@ -1,0 +1,1 @@
+"""Retrieval: metrics of exact ranks, from arrays alone."""

@@ -1,0 +1,135 @@
+"""A file of a source: its path in tables, its size and time, or why it can't be read.
+
+No file is opened. What can't be looked at comes with a problem, marked as unseen: it may be there
+all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from typing import Any, NamedTuple
+
+from mmembed.errors.plain_text import reason
+from mmembed.paths import RemotePath
+
+KEY_BITS = (1 << 64) - 1
+NOT_THERE = "no such file"
+LINK_TO_NOTHING = "is a link to nothing"
+LINK_ABOVE = "is a link to a folder above it"
+IRREGULAR = "is not a regular file"
+LIKE_ESCAPES = re.compile(r"\\(?=x(?:[89a-f][0-9a-f]|5c))")  # what printable() might have written
+
+
+class File(NamedTuple):
+    """One file of a source; embedded, it ends up as rows or as one error.
+
+    Attributes:
+        path: POSIX path relative to the source's root, as it stands in the table.
+        location: what to open.
+        modality: what a manifest says it is; None to find out by its content.
+        size: in bytes; None if it could not be asked.
+        mtime_ns: time of the last change, in nanoseconds.
+        row: its row in the manifest, if there is one.
+        problem: why it can't be read at all.
+        checksum: hash of its content, where that was asked for.
+        unseen: that neither it nor what may lie below it could be seen, so that nothing says that
+            any of it changed or is gone.
+    """
+
+    path: str
+    location: str | RemotePath
+    modality: str | None = None
+    size: int | None = None
+    mtime_ns: int | None = None
+    row: int | None = None
+    problem: str = ""
+    checksum: str | None = None
+    unseen: bool = False
+
+    @property
+    def state(self) -> int | str | None:
+        """A mark of the file's content: its checksum, else the time of its last change."""
+        return self.mtime_ns if self.checksum is None else self.checksum
+
+    @property
+    def key(self) -> int:
+        """A hash of all that tells whether this file was embedded before, 64 bits.
+
+        Like any ``hash``, it holds for one process.
+        """
+        return file_key(self.path, self.modality, self.size, self.state)
+
+    @property
+    def digest(self) -> bytes:
+        """A hash of what :attr:`key` stands for, the same everywhere, 16 bytes."""
+        text = "\0".join((self.path, self.modality or "", str(self.size), str(self.state)))
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def file_key(path: str, modality: str | None, size: int | None, state: int | str | None) -> int:
+    """Return :attr:`File.key` of a row's columns.
+
+    Args:
+        path: as in the table.
+        modality: None where a folder was listed.
+        size: in bytes.
+        state: as :attr:`File.state`.
+    """
+    return hash((path, modality, size, state)) & KEY_BITS
+
+
+def status(path: str, location: str, modality: str | None = None, row: int | None = None) -> File:
+    """Return the file with its size and time, or with the problem of asking for them."""
+    try:
+        info = os.stat(location)
+    except (FileNotFoundError, NotADirectoryError):
+        problem = LINK_TO_NOTHING if os.path.islink(location) else NOT_THERE
+        return File(path, location, modality, row=row, problem=problem)
+    except OSError as error:
+        return unseen_file(path, location, error, modality, row)
+    except ValueError as error:  # a null byte in it
+        return File(path, location, modality, row=row, problem=f"can't be a path: {error}")
+    problem = "" if stat.S_ISREG(info.st_mode) else IRREGULAR
+    return File(path, location, modality, info.st_size, info.st_mtime_ns, row, problem)
+
+
+def remote_status(
+    path: str,
+    location: RemotePath,
+    info: Any,
+    modality: str | None = None,
+    row: int | None = None,
+) -> File:
+    """Return a file at a URL of which ``info`` (a ``pyarrow.fs.FileInfo``) is known."""
+    if info.type.name != "File":
+        problem = NOT_THERE if info.type.name == "NotFound" else IRREGULAR
+        return File(path, location, modality, row=row, problem=problem)
+    return File(path, location, modality, info.size, info.mtime_ns, row)
+
+
+def printable(path: str) -> str:
+    """Return ``path`` as valid UTF-8; bytes that are not come out as ``\\xNN``.
+
+    Two paths never share one: a backslash that reads like the start of such an escape comes out
+    as ``\\x5c``.
+    """
+    if "\\" in path:
+        path = LIKE_ESCAPES.sub(r"\\x5c", path)
+    if path.isascii():
+        return path
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def unseen_file(
+    path: str,
+    location: str | RemotePath,
+    error: Exception,
+    modality: str | None = None,
+    row: int | None = None,
+) -> File:
+    """Return a file that could not be looked at, and why."""
+    problem = f"can't be looked at: {reason(error)}"
+    return File(path, location, modality, row=row, problem=problem, unseen=True)

@@ -1,0 +1,1 @@
+"""Nearest neighbours of unit vectors, exact at any size: numpy alone, nothing of files or media."""

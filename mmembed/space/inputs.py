@@ -1,0 +1,123 @@
+"""Inputs in memory to values: paths, bytes, pictures, waveforms and clips, of one kind each.
+
+Nothing here knows a space: which preprocess an input goes through, the caller says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mmembed.errors import ConfigError
+from mmembed.media.audio import Waveform
+from mmembed.media.file import MediaFile, MediaInfo
+from mmembed.media.probe import probe
+from mmembed.media.video import Clip
+from mmembed.modality import Modality
+from mmembed.preprocess.base import Preprocess
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """A file on disk or in memory, probed and not yet decoded."""
+
+    file: MediaFile
+    info: MediaInfo
+
+    @classmethod
+    def of(cls, source: str | os.PathLike[str] | bytes) -> EncodedFile:
+        """Open and probe a file; it is closed when its values were taken.
+
+        Raises:
+            MediaError: its content is of no known format, or it can't be read.
+        """
+        file = MediaFile(source)
+        try:
+            return cls(file, probe(file))
+        except BaseException:
+            file.close()
+            raise
+
+    @property
+    def kind(self) -> Modality:
+        """The modality of its content; a video can be taken for its sound track too."""
+        return self.info.modality
+
+    def values(self, preprocess: Preprocess) -> Iterator[np.ndarray]:
+        """Yield the values of each span of the file.
+
+        Raises:
+            MediaError: it can't be decoded.
+        """
+        with self.file:
+            for span in preprocess.spans(self.info):
+                yield preprocess(preprocess.load(self.file, span))
+
+
+@dataclass(frozen=True)
+class DecodedMedia:
+    """A picture ``(height, width, 3)`` of uint8, a ``Waveform`` or a ``Clip``, of that kind."""
+
+    media: Any
+    kind: Modality
+
+    def values(self, preprocess: Preprocess) -> Iterator[np.ndarray]:
+        """Yield values: a sound is cut as a file of its length would be, all else taken whole."""
+        if not isinstance(self.media, Waveform):
+            yield preprocess(self.media)
+            return
+        sound, rate = self.media, self.media.sample_rate
+        info = MediaInfo("audio", "waveform", duration_seconds=sound.samples.shape[1] / rate)
+        for span in preprocess.spans(info):
+            first = round(span.start_seconds * rate) if span else 0
+            last = round(span.end_seconds * rate) if span else None
+            start_seconds = sound.start_seconds + first / rate
+            yield preprocess(Waveform(sound.samples[:, first:last], rate, start_seconds))
+
+
+def is_one(inputs: Any) -> bool:
+    """Return whether ``inputs`` is a single input, rather than many."""
+    if isinstance(inputs, tuple):
+        return len(inputs) == 2 and isinstance(inputs[1], (int, float))
+    if isinstance(inputs, (np.ndarray, torch.Tensor)):
+        return inputs.ndim == 3
+    return isinstance(inputs, (str, os.PathLike, bytes, Image.Image, Waveform, Clip))
+
+
+def as_media(given: Any) -> EncodedFile | DecodedMedia:
+    """Return one input as what it is.
+
+    Args:
+        given: a path, the bytes of a file, a PIL image, a uint8 array or tensor
+            ``(height, width, 3)``, a pair of samples ``(samples,)`` or ``(channels, samples)``
+            and a rate in Hz, a ``Waveform`` or a ``Clip``.
+
+    Raises:
+        MediaError: a file whose content is of no known format, or that can't be read.
+        ConfigError: an object of another type or shape.
+    """
+    if isinstance(given, (str, os.PathLike, bytes)):
+        return EncodedFile.of(given)
+    if isinstance(given, Image.Image):
+        return DecodedMedia(np.asarray(given.convert("RGB")), "image")
+    if isinstance(given, Waveform):
+        return DecodedMedia(given, "audio")
+    if isinstance(given, Clip):
+        return DecodedMedia(given, "video")
+    if isinstance(given, tuple) and len(given) == 2:
+        samples, rate = given
+        samples = np.atleast_2d(np.asarray(samples, np.float32))
+        return DecodedMedia(Waveform(samples, int(rate), 0.0), "audio")
+    array = np.asarray(given)
+    if array.dtype == np.uint8 and array.ndim == 3 and array.shape[-1] == 3:
+        return DecodedMedia(array, "image")
+    raise ConfigError(
+        f"an input of type {type(given).__name__} {getattr(array, 'shape', '')} is not understood: "
+        "give a path, bytes, a PIL image, a uint8 array (height, width, 3), or (samples, rate)"
+    )

@@ -1,0 +1,218 @@
+"""Lightning data module: a manifest or folder to train, val, test and predict batches."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmembed.data.augment import Chain
+from mmembed.data.batch import Batch
+from mmembed.data.batch_sampler import LengthBatchSampler
+from mmembed.data.manifest import Samples, read_samples
+from mmembed.data.samples import MediaDataset, OnError, probe_files, report_bad_files
+from mmembed.errors import ConfigError, ManifestError, MmembedError
+from mmembed.errors.plain_text import say
+from mmembed.preprocess.base import Preprocess
+
+Loader = DataLoader[Batch]
+Augmentation = nn.Module | list[nn.Module]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Processes and memory that decoding takes.
+
+    Args:
+        num_workers: processes that decode; 0 decodes in the main process.
+        cache_mb: memory for preprocessed values, a process; small sets decode only once.
+    """
+
+    num_workers: int = 0
+    cache_mb: float = 1024
+
+
+USUAL_LOADING = Loading()
+
+
+class MediaDataModule(pl.LightningDataModule):
+    """Batches of samples with any subset of the modalities.
+
+    All files are probed once at the start; those that can't be read are named and counted, and
+    their samples go without them. Training batches hold samples of similar length and are
+    augmented as a whole, on the device; evaluation sees exact preprocessing only.
+
+    Args:
+        manifest: a Parquet, CSV or JSONL manifest, or a folder of media.
+        preprocess: by modality; the command line takes it from the model's encoders.
+        batch_size: samples a batch.
+        augment: by modality, a module ``(values, mask, generator) -> (values, mask)`` for
+            training batches, or several in their order (see :mod:`mmembed.data.augment`).
+        val_fraction: share of the groups held out of training where no split is named ``val``;
+            0 for no validation.
+        loading: processes and memory that decoding takes.
+        on_error: ``skip`` files that can't be read, or ``raise`` at once.
+        seed: of the order, the split and the augmentation.
+
+    Raises:
+        ManifestError: the source can't be read, or has nothing to train on.
+    """
+
+    def __init__(
+        self,
+        manifest: str | os.PathLike,
+        preprocess: Mapping[str, Preprocess] | None = None,
+        batch_size: int = 128,
+        augment: dict[str, Augmentation] | None = None,
+        val_fraction: float = 0.1,
+        loading: Loading = USUAL_LOADING,
+        on_error: OnError = "skip",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 2:
+            raise ConfigError(f"data.batch_size {batch_size}: needs at least 2 to contrast")
+        if not 0 <= val_fraction < 1:
+            raise ConfigError(f"data.val_fraction {val_fraction}: must be in [0, 1)")
+        self.manifest, self.preprocess = Path(manifest), dict(preprocess or {})
+        self.batch_size, self.val_fraction = batch_size, val_fraction
+        self.augment = nn.ModuleDict({m: _chained(each) for m, each in (augment or {}).items()})
+        self.loading = loading
+        self.on_error: OnError = on_error
+        self.seed = seed
+        self.datasets: dict[str, MediaDataset] = {}
+        self.failed: set[str] = set()
+        unknown = sorted(set(self.augment) - set(self.preprocess)) if preprocess else []
+        if unknown:
+            raise ConfigError(f"data.augment.{unknown[0]}: the space has no such modality")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the manifest, probe every file, and print the number of samples of each split."""
+        if self.datasets:
+            return
+        samples = self._with_splits(read_samples(self.manifest))
+        probed = probe_files(samples, self.preprocess)
+        report_bad_files(probed, samples.source, self.on_error)
+        codes = {
+            name: {value: code for code, value in enumerate(_sorted(samples.table[name]))}
+            for name in ("label", "group")
+        }
+        for name in ("train", "val", "test"):
+            part = samples.split(name)
+            cache = self.loading.cache_mb / (1 if name == "train" else 4)
+            self.datasets[name] = MediaDataset(part, self.preprocess, probed, codes, cache)
+        for name, dataset in self.datasets.items():
+            files = ", ".join(f"{count:,} {m}" for m, count in dataset.counts.items())
+            say(f"{name}: {len(dataset):,} samples ({files})", sys.stderr)
+
+    def _with_splits(self, samples: Samples) -> Samples:
+        """Name every sample's split; groups are never cut."""
+        table = samples.table
+        split = pc.fill_null(table["split"], "train")
+        others = sorted(set(split.unique().to_pylist()) - {"train", "val", "test"})
+        if others:
+            raise ManifestError(
+                f"{samples.source}: split {others[0]} is none of train, val and test"
+            )
+        names = np.array(split.to_pylist(), dtype=object)
+        if "val" not in names and self.val_fraction > 0:
+            rows = np.arange(len(names)).astype(str)
+            groups = pc.coalesce(table["group"], pa.array(rows)).to_numpy(zero_copy_only=False)
+            candidates = np.unique(groups[names == "train"].astype(str))
+            rng = np.random.default_rng([self.seed, 2])
+            held = rng.permutation(candidates)[: round(self.val_fraction * len(candidates))]
+            names[(names == "train") & np.isin(groups.astype(str), held)] = "val"
+        if "train" not in names:
+            raise ManifestError(f"{samples.source}: no sample is in split train")
+        at = table.column_names.index("split")
+        table = table.set_column(at, "split", pa.array(names, pa.string()))
+        return Samples(table, samples.root, samples.source)
+
+    def train_dataloader(self) -> Loader:
+        """Return batches of similar length in another order each epoch."""
+        dataset = self.datasets["train"]
+        sampler = LengthBatchSampler(dataset.lengths(), self.batch_size, self.seed)
+        dataset.draw = (self.seed, sampler.epoch)
+        return self._loader(dataset, sampler)
+
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """Return the batches of split ``val``."""
+        return self._ordered("val")
+
+    def test_dataloader(self) -> Loader | list[Loader]:
+        """Return the batches of split ``test``."""
+        return self._ordered("test")
+
+    def predict_dataloader(self) -> Loader | list[Loader]:
+        """Return the batches of split ``test``."""
+        return self._ordered("test")
+
+    def _ordered(self, split: str) -> Loader | list[Loader]:
+        dataset = self.datasets[split]
+        order = np.argsort(dataset.lengths(), kind="stable").tolist()
+        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        return self._loader(dataset, batches) if batches else []
+
+    def _loader(self, dataset: MediaDataset, batches: object) -> Loader:
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=_as_it_is,  # type: ignore[arg-type]
+            num_workers=self.loading.num_workers,
+            persistent_workers=self.loading.num_workers > 0,
+        )
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Name files of a batch that could not be decoded, each once.
+
+        Raises:
+            MmembedError: a file could not be decoded, and ``on_error`` is ``raise``.
+        """
+        for path, reason in batch.failed.items():
+            if self.on_error == "raise":
+                raise MmembedError(f"{reason}. Remove it, or set data.on_error: skip.")
+            if path not in self.failed:
+                self.failed.add(path)
+                warnings.warn(f"left out from here on: {reason}", stacklevel=2)
+        return batch
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment a training batch; the same step of the same seed gives the same batch."""
+        if self.trainer is None or not self.trainer.training:
+            return batch
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.trainer.global_step)
+        for modality, augment in self.augment.items():
+            if modality in batch.values:
+                batch.values[modality], batch.mask[modality] = augment(
+                    batch.values[modality], batch.mask[modality], generator
+                )
+        return batch
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Say how many files failed only when they were decoded."""
+        if self.failed:
+            count = len(self.failed)
+            say(f"{count} files could not be decoded and were left out", sys.stderr)
+
+
+def _chained(augment: Augmentation) -> nn.Module:
+    return Chain(augment) if isinstance(augment, list) else augment
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _sorted(column: pa.ChunkedArray) -> list[str]:
+    return sorted(v for v in column.unique().to_pylist() if v is not None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import gc
 import importlib
-import importlib.metadata
 import os
 import signal
 import sys
@@ -101,7 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(usage())
         return 0
     if words[0] in ("-V", "--version"):
-        say(f"mmembed {importlib.metadata.version('mmembed')}")
+        from importlib.metadata import version  # takes longer than all else that is imported here
+
+        say(f"mmembed {version('mmembed')}")
         return 0
     try:
         with terminated_by_signal():

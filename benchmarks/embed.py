@@ -104,17 +104,17 @@ def speed(folder: Path, scale: float) -> str:
         for i in range(count):
             make(media / f"{i:04}", i)
         for precision in ("fp32", "bf16"):
-            found = [
+            reports = [
                 bench(media, space=spaces[kind], files=count, precision=precision)
                 for _ in range(ROUNDS)
             ]
             cells = [
-                statistics.median(1e3 * each.seconds[step] for each in found)
+                statistics.median(1e3 * each.seconds[step] for each in reports)
                 for step in ("decode", "transform", "model")
             ]
-            limit = statistics.median(each.limit for each in found)
-            run = statistics.median(1 / each.run_seconds for each in found)
-            share = statistics.median(1 / each.run_seconds / each.limit for each in found)
+            limit = statistics.median(each.limit for each in reports)
+            run = statistics.median(1 / each.run_seconds for each in reports)
+            share = statistics.median(1 / each.run_seconds / each.limit for each in reports)
             steps = " | ".join(f"{cell:.2f}" for cell in cells)
             lines.append(
                 f"| {count:,} × {name} | {precision} | {steps} | {limit:.1f} | {run:.1f} "
@@ -125,7 +125,7 @@ def speed(folder: Path, scale: float) -> str:
 
 
 def apart(folder: Path, media: Path) -> str:
-    """How far vectors of bf16 are from those of fp32, on some of the files."""
+    """The distance of vectors in bf16 from those in fp32, on some of the files."""
     model, files = load_space(folder), sorted(media.iterdir())[:COMPARED]
     exact, fast = (model.encode(files, precision=kind) for kind in ("fp32", "bf16"))
     distance = 1 - (exact * fast).sum(axis=1)
@@ -133,7 +133,7 @@ def apart(folder: Path, media: Path) -> str:
 
 
 def even(folder: Path, scale: float) -> str:
-    """How far apart fresh processes are, beside a plain loop."""
+    """The spread of fresh processes, beside a plain loop."""
     return spread(folder, space(folder / "space", image=vit()), scale)
 
 

@@ -27,9 +27,9 @@ def write_section(name: str, text: str) -> None:
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     page = PAGE.read_text("utf-8") if PAGE.is_file() else TITLE
     block = f"{begin}\n{text.strip()}\n{end}"
-    found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if found.search(page):
-        page = found.sub(lambda _: block, page)
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if pattern.search(page):
+        page = pattern.sub(lambda _: block, page)
     else:
         page = f"{page.rstrip()}\n\n{block}\n"
     PAGE.write_text(page, "utf-8")
@@ -38,5 +38,5 @@ def write_section(name: str, text: str) -> None:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text("utf-8") if cpuinfo.is_file() else ""
-    found = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    return found.group(1).strip() if found else platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return match.group(1).strip() if match else platform.processor() or platform.machine()

@@ -43,7 +43,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 
 @dataclass
 class Runs:
-    """What one tool did with one folder: seconds by round, or why there are none."""
+    """The outcome of one tool over one folder: seconds by round, or why there are none."""
 
     steady: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)

@@ -26,7 +26,7 @@ EVERY = ("image", "audio", "video")
 
 @dataclass
 class Environment:
-    """What is installed together, and which of the project's versions do not hold for it."""
+    """Packages installed together, and the project's versions that do not hold for them."""
 
     packages: list[str]
     unpinned: tuple[str, ...]
@@ -127,8 +127,8 @@ def versions(venvs: Path, broken: dict[str, str]) -> str:
     for name in ENVIRONMENTS:
         if name not in broken:
             wanted = [p for tool in TOOLS if tool.environment == name for p in tool.packages]
-            found = call([str(python_of(venvs, name)), "-c", program, *wanted]).split()
-            said.append(", ".join(f"{p} {v}" for p, v in zip(wanted, found, strict=True)))
+            versions = call([str(python_of(venvs, name)), "-c", program, *wanted]).split()
+            said.append(", ".join(f"{p} {v}" for p, v in zip(wanted, versions, strict=True)))
     return f"Peers: {'; in an environment of its own, '.join(said)}."
 
 

@@ -34,7 +34,7 @@ PHASE = re.compile(r"^mmembed (fit|embed|evaluate): (\d+) s$", re.MULTILINE)
 
 @dataclass
 class Run:
-    """What one run of the pipeline reached: figures by name, seconds by phase."""
+    """The figures that one run of the pipeline reached, by name, and its seconds by phase."""
 
     name: str
     figures: dict[str, float] = field(default_factory=dict)
@@ -90,13 +90,13 @@ def read_figures(path: Path) -> dict[str, float]:
     """Return mAP by label of each direction, and the linear probe of each modality."""
     report = json.loads(path.read_text("utf-8"))
     figures = {
-        f"{found['query']} → {found['target']}": found["metrics"]["mAP"]
-        for found in report["retrieval"]
-        if found["relevance"] == "label" and found["query"] != found["target"]
+        f"{row['query']} → {row['target']}": row["metrics"]["mAP"]
+        for row in report["retrieval"]
+        if row["relevance"] == "label" and row["query"] != row["target"]
     }
-    for found in report["classification"]:
-        if found["method"] == "linear probe":
-            figures[f"probe {found['modality']}"] = found["metrics"]["accuracy"]
+    for row in report["classification"]:
+        if row["method"] == "linear probe":
+            figures[f"probe {row['modality']}"] = row["metrics"]["accuracy"]
     return figures
 
 

@@ -1,4 +1,4 @@
-"""What every test may use: a tiny random space, and real media made on the spot."""
+"""Fixtures of all tests: a tiny random space, and real media made on the spot."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ ALL = sorted(
     for folder in ("mmembed", "pipelines", "benchmarks", "tests")
     for path in (ROOT / folder).rglob("*.py")
 )
-TREES = {path: ast.parse(path.read_text("utf-8")) for path in SOURCES}
+ALL_TREES = {path: ast.parse(path.read_text("utf-8")) for path in ALL}
+TREES = {path: ALL_TREES[path] for path in SOURCES}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LONGEST_FILE, MOST_PARAMETERS, MOST_SWITCHES = 300, 8, 1
 LAYERS = """
@@ -59,9 +60,11 @@ def at(path: Path, node: ast.AST | None = None, what: str = "") -> str:
     return f"{path.relative_to(ROOT)}{f':{line}' if line else ''} {what}".strip()
 
 
-def nodes(*kinds: type[ast.AST]) -> Iterator[tuple[Path, Any]]:
-    """Every node of some kinds in the package, with its file."""
-    for path, tree in TREES.items():
+def nodes(
+    *kinds: type[ast.AST], trees: dict[Path, ast.Module] = TREES
+) -> Iterator[tuple[Path, Any]]:
+    """Every node of some kinds in the package, or in other files, with its file."""
+    for path, tree in trees.items():
         yield from ((path, node) for node in ast.walk(tree) if isinstance(node, kinds))
 
 
@@ -200,7 +203,7 @@ def test_nothing_is_pickled() -> None:
 def test_docstrings_are_there_and_open_with_a_noun_or_verb() -> None:
     hold([at(path) for path, tree in TREES.items() if not ast.get_docstring(tree)])
     riddles = []
-    for path, node in nodes(ast.Module, ast.ClassDef, *FUNCTIONS):
+    for path, node in nodes(ast.Module, ast.ClassDef, *FUNCTIONS, trees=ALL_TREES):
         first = (ast.get_docstring(node) or "").partition("\n")[0]
         if re.match(r"(What|How|Where|Which|Why|When|TODO)\b", first):
             riddles.append(at(path, node, first))
@@ -208,7 +211,8 @@ def test_docstrings_are_there_and_open_with_a_noun_or_verb() -> None:
 
 
 def test_names_say_what_they_hold() -> None:
-    stored = [(p, n) for p, n in nodes(ast.Name) if isinstance(n.ctx, ast.Store)]
+    names = nodes(ast.Name, trees=ALL_TREES)
+    stored = [(path, node) for path, node in names if isinstance(node.ctx, ast.Store)]
     hold([at(path, node, node.id) for path, node in stored if node.id == "found"])
 
 

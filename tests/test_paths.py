@@ -28,11 +28,11 @@ SECRET = "hunter2"
 def test_a_path_is_shown_without_what_opens_it(
     given: str | Path | RemotePath, text: str | None
 ) -> None:
-    found = shown(given)
-    assert SECRET not in found
+    written = shown(given)
+    assert SECRET not in written
     assert SECRET not in f"{given if isinstance(given, RemotePath) else ''}"
     assert SECRET not in repr(given if isinstance(given, RemotePath) else "")
-    assert text is None or found == text
+    assert text is None or written == text
 
 
 def test_a_url_is_one_even_where_it_was_taken_for_a_path() -> None:

@@ -1,4 +1,4 @@
-"""What people write themselves: a file to a tensor, and a batch of them to unit vectors.
+"""The code that people write themselves: files to tensors, and batches of them to unit vectors.
 
 The pictures' model is an open_clip model, that of sounds a ResNet-18 on 64 mels with the weights
 of mmembed's space, that of videos the pictures' over 8 frames.

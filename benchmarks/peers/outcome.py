@@ -1,4 +1,4 @@
-"""What every runner is told, and what it leaves: vectors as Parquet and a line of JSON."""
+"""The arguments of every runner, and its output: vectors as Parquet and a line of JSON."""
 
 from __future__ import annotations
 

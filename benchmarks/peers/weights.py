@@ -87,16 +87,16 @@ def for_transformers(folder: Path, visual: dict[str, torch.Tensor]) -> None:
 
 def renamed(visual: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return open_clip's picture tower under transformers' names, the projection included."""
-    found = {"visual_projection.weight": visual["proj"].T.contiguous()}
+    weights = {"visual_projection.weight": visual["proj"].T.contiguous()}
     for name, value in visual.items():
         for ours, theirs in NAMES:
             name = name.replace(ours, theirs)
         if "in_proj_" in name:
             for part, each in zip("qkv", value.chunk(3), strict=True):
-                found["vision_model." + name.replace("in_proj_", f"{part}_proj.")] = each
+                weights["vision_model." + name.replace("in_proj_", f"{part}_proj.")] = each
         elif name != "proj":
-            found["vision_model." + name] = value
-    return found
+            weights["vision_model." + name] = value
+    return weights
 
 
 if __name__ == "__main__":

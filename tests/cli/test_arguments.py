@@ -62,7 +62,7 @@ def test_what_is_true_or_false_is_switched_on_by_its_name() -> None:
 
 @dataclass
 class Limits:
-    """What it may take.
+    """Limits of the example.
 
     Args:
         timeout: how long.

@@ -1,4 +1,4 @@
-"""What a user types, and what the command says to a mistake."""
+"""Words that a user types, and the line that answers a mistake."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_stopped_run_says_what_goes_on_with_it(
 
 
 def test_help_comes_at_once() -> None:
-    """What is slow to import waits for the command that needs it."""
+    """Slow imports wait for the command that needs them."""
     program = (
         "import sys; from mmembed.cli.commands import main; main(['--help'])\n"
         "slow = {'numpy', 'pyarrow', 'jsonargparse', 'torch', 'av', 'PIL', 'yaml', 'rich'}\n"

@@ -19,7 +19,7 @@ from mmembed.media.probe import probe
 from mmembed.paths import RemotePath, place
 from mmembed.preprocess.image import ImagePreprocess
 from tests.decoding.conftest import ALL, SOUNDS, ask, refused
-from tests.embedding.faulty import FaultyPreprocess
+from tests.embedding.faulty_preprocess import FaultyPreprocess
 
 Make = Callable[..., Any]
 Store = Callable[[str, bytes], Path]

@@ -1,4 +1,4 @@
-"""What a user types, from media to a report, and what they are told when they mistype."""
+"""The whole path as a user types it, from media to a report, and the answers to mistakes."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ def test_every_cell_of_the_manifest_has_its_row(runs: Path, media: Path) -> None
     cells = {
         (row[m], m, row["label"]) for row in rows for m in ("image", "audio", "video") if row[m]
     }
-    found = zip(*(table.column(n) for n in ("path", "modality", "label")), strict=True)
-    assert set(found) == cells
+    columns = zip(*(table.column(n) for n in ("path", "modality", "label")), strict=True)
+    assert set(columns) == cells
     assert len(read_errors(runs / "embeddings")) == 0
 
 

@@ -165,12 +165,12 @@ def make_corpus(folder: Path) -> tuple[set[str], set[str]]:
         file.write(whole["png"])
     good.add("short/name-\\xff\\xfe.png")
     put("short/new\nline.png", whole["png"], True)
-    found = {
+    files = {
         os.fsencode(p.relative_to(folder)).decode("utf-8", "backslashreplace")
         for p in folder.rglob("*")
         if not p.is_dir() and "circle" not in p.parts
     }
-    return found | {"short/circle"}, good
+    return files | {"short/circle"}, good
 
 
 def _without_frames() -> bytes:

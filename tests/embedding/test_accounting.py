@@ -17,7 +17,7 @@ from mmembed.space.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 from tests.embedding.corpus import make_corpus
-from tests.embedding.faulty import FaultyPreprocess
+from tests.embedding.faulty_preprocess import FaultyPreprocess
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +34,18 @@ def test_every_bad_file_has_an_error_or_rows_and_no_good_one_suffers(
     tmp_path: Path,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    folder, found, good = corpus
-    assert len(found - good) > 200
+    folder, files, good = corpus
+    assert len(files - good) > 200
     words = ["embed", str(folder), str(tmp_path), "--space", str(tiny_space_folder)]
     assert main([*words, "--workers", str(workers), "--timeout", "30s"]) == 0
     table, errors = EmbeddingTable.open(tmp_path), read_errors(tmp_path)
     rows, failed = set(table.column("path")), errors["path"].to_pylist()
     assert Counter(failed).most_common(1)[0][1] == 1
     assert not rows & set(failed)
-    assert rows | set(failed) == found
+    assert rows | set(failed) == files
     assert good <= rows, {r["path"]: r["message"] for r in errors.to_pylist() if r["path"] in good}
     assert np.isfinite(table.vectors).all()
-    assert f"{len(found)} files found" in capsys.readouterr().out
+    assert f"{len(files)} files found" in capsys.readouterr().out
     for row in errors.to_pylist():
         assert row["stage"] in ("list", "probe", "decode", "encode")
         assert row["error"]

@@ -20,7 +20,7 @@ from mmembed.errors import ConfigError, ManifestError
 from mmembed.space.space import Space
 from mmembed.store.table import EmbeddingTable, read_errors
 from tests.embedding.conftest import write_picture, write_sound
-from tests.embedding.faulty import FaultyPreprocess
+from tests.embedding.faulty_preprocess import FaultyPreprocess
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_every_file_has_rows_or_one_error(
     embedded: tuple[EmbedSummary, EmbeddingTable], library: Path
 ) -> None:
     summary, table = embedded
-    found = {
+    files = {
         p.relative_to(library).as_posix()
         for p in library.rglob("*")
         if not p.is_dir() and not any(n.startswith(".") for n in p.relative_to(library).parts)
@@ -46,8 +46,8 @@ def test_every_file_has_rows_or_one_error(
     errors = read_errors(summary.out)["path"].to_pylist()
     assert len(errors) == len(set(errors))
     assert not rows & set(errors)
-    assert rows | set(errors) == found
-    assert (summary.files, summary.embedded, summary.failed) == (len(found), 21, 5)
+    assert rows | set(errors) == files
+    assert (summary.files, summary.embedded, summary.failed) == (len(files), 21, 5)
     assert summary.hidden == 2
 
 

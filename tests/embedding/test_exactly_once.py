@@ -205,12 +205,12 @@ def test_shards_at_the_same_time_make_what_one_run_makes(
         subprocess.Popen([*words, "--shard", f"{i}/3"], stdout=subprocess.PIPE, text=True)
         for i in (1, 2, 3)
     ]
-    found = [
+    counts = [
         int(process.communicate(timeout=200)[0].split(" files found")[0]) for process in running
     ]
     assert [process.returncode for process in running] == [0, 0, 0]
-    assert sum(found) == 1100
-    assert min(found) > 300
+    assert sum(counts) == 1100
+    assert min(counts) > 300
     assert_same(out, undisturbed)
     again = embed(crowd, out, space=tiny_space_folder, workers=0)
     assert (again.kept, again.embedded, again.removed) == (1100, 0, 0)

@@ -167,5 +167,5 @@ def test_segments_cover_a_long_file_in_several_tasks(
     write_sound(tmp_path / "media/long.wav", 1200.0, 1)
     options = {"workers": 1, "segment": "2s", "hop": "2s"}
     embed(tmp_path / "media", tmp_path / "out", space=tiny_space_folder, **options)
-    found = spans(EmbeddingTable.open(tmp_path / "out"), "long.wav", "audio")
-    assert found == [(2.0 * i, 2.0 * i + 2.0) for i in range(600)]
+    cut = spans(EmbeddingTable.open(tmp_path / "out"), "long.wav", "audio")
+    assert cut == [(2.0 * i, 2.0 * i + 2.0) for i in range(600)]

@@ -24,15 +24,15 @@ SHORTLY = 5  # looks at a process
 
 def family(pid: int) -> list[int]:
     """A process and all that descend from it."""
-    found = [pid]
+    processes = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            found += [
+            processes += [
                 member for child in children.read_text().split() for member in family(int(child))
             ]
         except OSError:  # it ended while we looked
             continue
-    return found
+    return processes
 
 
 def peak_mb(pid: int) -> float:

@@ -61,9 +61,9 @@ class Bucket:
         return f"s3://key:secret@{self.name}/{path}?{options}"
 
     def at(self, path: str) -> RemotePath:
-        found = place(self.url(path))
-        assert isinstance(found, RemotePath)
-        return found
+        folder = place(self.url(path))
+        assert isinstance(folder, RemotePath)
+        return folder
 
     def put(self, path: str, content: bytes) -> None:
         where = self.at(path)

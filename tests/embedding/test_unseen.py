@@ -1,4 +1,4 @@
-"""What can't be seen is not gone: its rows stay, it is said, and nothing is embedded twice."""
+"""Files that can't be seen are not gone: their rows stay, are counted, and are not made twice."""
 
 from __future__ import annotations
 

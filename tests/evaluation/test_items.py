@@ -44,8 +44,8 @@ def test_max_pooling_scores_the_best_pair_of_segments(make_table: Make) -> None:
     parts = np.split(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.cumsum(counts))
     best = np.array([[(a @ b.T).max() for b in parts[:4]] for a in parts[:4]])
     np.fill_diagonal(best, -np.inf)
-    found, scores = top_k(ranked, ranked, 3, items.own(items))
-    assert found.tolist() == np.argsort(-best)[:, :3].tolist()
+    nearest, scores = top_k(ranked, ranked, 3, items.own(items))
+    assert nearest.tolist() == np.argsort(-best)[:, :3].tolist()
     assert np.allclose(scores, -np.sort(-best)[:, :3], atol=1e-6)
 
 
@@ -63,13 +63,13 @@ def test_equal_numbers_of_segments_pool_too(make_table: Make) -> None:
 def test_files_of_one_segment_score_the_same_under_both_poolings(make_table: Make) -> None:
     rows = [clip(f"{i}.wav", 0, label=str(i % 2)) for i in range(6)]
     table = make_table(rows, np.random.default_rng(1).normal(size=(6, 4)))
-    found = []
+    nearest = []
     for pool in ("mean", "max"):
         items = read_items(table, pool)
         keys = items.keys("label")
         judge = SameKey(keys, keys)
-        found.append(score(items.ranked, items.ranked, [judge], items.own(items))[0].summary())
-    assert found[0] == pytest.approx(found[1], nan_ok=True)
+        nearest.append(score(items.ranked, items.ranked, [judge], items.own(items))[0].summary())
+    assert nearest[0] == pytest.approx(nearest[1], nan_ok=True)
 
 
 def test_moments_are_items_with_their_time(make_table: Make) -> None:
@@ -137,17 +137,17 @@ def test_the_stem_is_the_name_without_folder_and_ending(make_table: Make) -> Non
 def test_what_has_no_group_is_one_thing_with_its_file_alone(make_table: Make) -> None:
     rows = [clip(f"{i}.wav", 0, **({"group": g} if g else {})) for i, g in enumerate("ab a ")]
     rows = [{k: v for k, v in row.items() if v != " "} for row in rows]
-    found = read_items(make_table(rows, np.eye(5))).groups()
-    assert found[0] == found[3]
-    assert len(set(found)) == 4
+    groups = read_items(make_table(rows, np.eye(5))).groups()
+    assert groups[0] == groups[3]
+    assert len(set(groups)) == 4
 
 
 def test_moments_of_a_file_without_a_group_are_one_thing(make_table: Make) -> None:
     rows = [clip("a.wav", 0), clip("a.wav", 1), clip("b.wav", 0)]
     for row in rows:
         row |= {"start_s": 2.0 * row["segment_index"], "end_s": 2.0 * row["segment_index"] + 2}
-    found = read_items(make_table(rows, np.eye(3)), "moments").groups()
-    assert found.tolist() == ["a.wav", "a.wav", "b.wav"]
+    groups = read_items(make_table(rows, np.eye(3)), "moments").groups()
+    assert groups.tolist() == ["a.wav", "a.wav", "b.wav"]
 
 
 def test_missing_and_empty_keys_are_unknown(make_table: Make) -> None:

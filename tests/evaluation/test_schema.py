@@ -31,10 +31,10 @@ def test_reports_follow_the_schema(tmp_path: Path, case: str) -> None:
     if case == "collapsed":
         data = dataset(tmp_path / "same", rows, np.ones_like(vectors))
     evaluate(data, tmp_path / "report", against)
-    found = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
+    numbers = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    jsonschema.validate(found, SCHEMA, jsonschema.Draft202012Validator)
-    assert bool(found["comparison"]) == (case == "compared")
+    jsonschema.validate(numbers, SCHEMA, jsonschema.Draft202012Validator)
+    assert bool(numbers["comparison"]) == (case == "compared")
 
 
 def test_the_schema_refuses_what_a_report_is_not() -> None:

@@ -64,11 +64,11 @@ def test_effective_rank_of_blocks_is_that_of_the_whole(
 def test_effective_rank_makes_no_float64_copy(rng: np.random.Generator) -> None:
     vectors = rng.standard_normal((400_000, 32), dtype=np.float32)
     tracemalloc.start()
-    found = effective_rank(vectors)
+    rank = effective_rank(vectors)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < vectors.nbytes / 3
-    assert found == pytest.approx(32, rel=1e-3)
+    assert rank == pytest.approx(32, rel=1e-3)
 
 
 def test_gap_and_alignment_of_known_places() -> None:
@@ -100,12 +100,12 @@ def test_a_planted_hub_is_found() -> None:
     spokes = np.eye(20)
     hub = np.ones(20)
     hub[0] += 0.1
-    found = hubness(np.concatenate([[hub / np.linalg.norm(hub)], spokes]), neighbours=1)
+    hubs = hubness(np.concatenate([[hub / np.linalg.norm(hub)], spokes]), neighbours=1)
     times = [20, 1, *[0] * 19]
-    assert found.skewness == pytest.approx(skew(times))
-    assert found.skewness > 4
-    assert found.anti_hubs == pytest.approx(19 / 21)
-    assert found.most == 20
+    assert hubs.skewness == pytest.approx(skew(times))
+    assert hubs.skewness > 4
+    assert hubs.anti_hubs == pytest.approx(19 / 21)
+    assert hubs.most == 20
 
 
 def test_hubness_counts_lists_as_a_sort_does(rng: np.random.Generator) -> None:
@@ -113,10 +113,10 @@ def test_hubness_counts_lists_as_a_sort_does(rng: np.random.Generator) -> None:
     scores = vectors.astype(float) @ vectors.T.astype(float)
     np.fill_diagonal(scores, -np.inf)
     times = np.bincount(np.argsort(-scores, axis=1)[:, :10].ravel(), minlength=300)
-    found = hubness(vectors)
-    assert found.skewness == pytest.approx(skew(times))
-    assert found.anti_hubs == pytest.approx((times == 0).mean())
-    assert found.most == times.max()
+    hubs = hubness(vectors)
+    assert hubs.skewness == pytest.approx(skew(times))
+    assert hubs.anti_hubs == pytest.approx((times == 0).mean())
+    assert hubs.most == times.max()
 
 
 def test_copies_are_no_hubs(rng: np.random.Generator) -> None:

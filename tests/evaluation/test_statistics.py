@@ -23,8 +23,8 @@ from mmembed.evaluation.statistics import (
 TRIALS = 1000
 
 
-def coverage(found: list[tuple[float, float]], truth: float) -> float:
-    return float(np.mean([low <= truth <= high for low, high in found]))
+def coverage(drawn: list[tuple[float, float]], truth: float) -> float:
+    return float(np.mean([low <= truth <= high for low, high in drawn]))
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_intervals_of_a_mean_cover_it_in_95_of_100(
     monkeypatch.setattr(statistics, "DRAWS", 400)
     rng = np.random.default_rng(queries)
     alone = np.arange(queries)
-    found = []
+    drawn = []
     for seed in range(TRIALS):
         values = rng.beta(*shape, queries)
         few = list(resampled(alone, 400, seed))
         samples = np.concatenate([w @ values / w.sum(1) for w in few])
-        found.append(interval(samples, queries))
-    assert 0.93 <= coverage(found, shape[0] / sum(shape)) <= 0.97
+        drawn.append(interval(samples, queries))
+    assert 0.93 <= coverage(drawn, shape[0] / sum(shape)) <= 0.97
 
 
 def test_intervals_of_hits_of_clustered_queries_cover_the_truth() -> None:
@@ -55,17 +55,19 @@ def test_intervals_of_hits_of_clustered_queries_cover_the_truth() -> None:
     for seed in range(TRIALS):
         chance = rng.choice([0.1, 0.9], 40, p=[0.3, 0.7])
         hits = (rng.random(200) < chance[groups]).astype(float)
-        for clusters, found in ((groups, by_group), (np.arange(200), apart)):
+        for clusters, drawn in ((groups, by_group), (np.arange(200), apart)):
             samples = [w @ hits / w.sum(1) for w in resampled(clusters, 400, seed)]
-            found.append(interval(np.concatenate(samples), len(np.unique(clusters))))
+            drawn.append(interval(np.concatenate(samples), len(np.unique(clusters))))
     truth = 0.3 * 0.1 + 0.7 * 0.9
     assert 0.93 <= coverage(by_group, truth) <= 0.97
     assert coverage(apart, truth) < 0.85
 
 
 def test_the_interval_of_a_median_covers_it(rng: np.random.Generator) -> None:
-    found = [median_interval(rng.exponential(size=81), np.arange(81), seed) for seed in range(200)]
-    assert 0.90 <= coverage(found, np.log(2)) <= 0.99
+    intervals = [
+        median_interval(rng.exponential(size=81), np.arange(81), seed) for seed in range(200)
+    ]
+    assert 0.90 <= coverage(intervals, np.log(2)) <= 0.99
 
 
 def test_the_median_of_weights_is_that_of_copies(rng: np.random.Generator) -> None:

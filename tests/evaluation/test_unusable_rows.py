@@ -69,12 +69,12 @@ def without_rows(rows: pa.Table) -> pa.Table:
     return rows.filter(pa.array(kept))
 
 
-def scores(found: Evaluation) -> list[float]:
+def scores(evaluation: Evaluation) -> list[float]:
     return [
         direction.result.mean(metric)
-        for direction in found.directions
+        for direction in evaluation.directions
         for metric in ("mAP", "R@1", "nDCG@10")
-    ] + [c.accuracy for results in found.classification.values() for c in results]
+    ] + [c.accuracy for results in evaluation.classification.values() for c in results]
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -108,19 +108,19 @@ def test_a_null_among_whole_files_shifts_nothing(tmp_path: Path) -> None:
 
 def test_faults_count_by_kind_and_name_file_and_segment(tmp_path: Path) -> None:
     folder = changed(segmented(tmp_path / "a"), break_rows)
-    found = {f.kind: f for f in evaluate(folder, split="all").faults}
+    faults = {f.kind: f for f in evaluate(folder, split="all").faults}
     names = [f"{p} segment {k}" for p, k in paths_and_segments(folder)]
-    assert found["missing"].count == 4
-    assert found["missing"].examples == tuple(names[row] for row in (3, 22, 30, 31))
-    assert found["missing"].message == (
+    assert faults["missing"].count == 4
+    assert faults["missing"].examples == tuple(names[row] for row in (3, 22, 30, 31))
+    assert faults["missing"].message == (
         "4 segments of 3 files with missing vectors, left out of the scores (3 files have other "
         "segments, which count): embed them again"
     )
-    assert found["length"].message == (
+    assert faults["length"].message == (
         "1 segment of 1 file with vectors of another length, left out of the scores (1 file has "
         "other segments, which count): embed it again"
     )
-    assert (found["nan"].count, found["zero"].count) == (2, 1)
+    assert (faults["nan"].count, faults["zero"].count) == (2, 1)
     moments = {f.kind: f for f in evaluate(folder, split="all", pool="moments").faults}
     assert moments["missing"].message.startswith("4 moments with missing vectors, left out of")
     assert moments["missing"].examples[0].endswith("from 0 s")
@@ -185,8 +185,8 @@ def test_what_is_not_scored_is_said_too(tmp_path: Path) -> None:
     texts = [{"path": f"{i}.txt", "modality": "text", "label": f"class {i}"} for i in range(3)]
     prompts = dataset(tmp_path / "c", texts, np.random.default_rng(5).normal(size=(3, 8)))
     changed(prompts, null("1.txt"))
-    found = evaluate(data, against=other, prompts=prompts)
-    assert [(fault.message, fault.examples) for fault in found.faults] == [
+    evaluation = evaluate(data, against=other, prompts=prompts)
+    assert [(fault.message, fault.examples) for fault in evaluation.faults] == [
         (
             "1 file of other splits with missing vectors, left out of the classifiers and "
             "comparisons: embed it again",
@@ -228,9 +228,9 @@ def test_training_rows_without_a_vector_teach_nothing(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     test, train = digits("test", 9, rng), digits("train", 9, rng)
     vectors = np.concatenate([test[1], np.full_like(train[1], np.nan)])
-    found = evaluate(dataset(tmp_path, [*test[0], *train[0]], vectors))
-    assert found.faults[0].message.startswith("27 files of other splits with NaN or infinite")
-    assert found.classification["audio"][0].protocol.startswith("3 folds of 9 rows")
+    evaluation = evaluate(dataset(tmp_path, [*test[0], *train[0]], vectors))
+    assert evaluation.faults[0].message.startswith("27 files of other splits with NaN or infinite")
+    assert evaluation.classification["audio"][0].protocol.startswith("3 folds of 9 rows")
 
 
 def test_columns_that_are_not_there_or_hold_no_words(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mmembed.evaluation.unusable_rows import NOT_FINITE, ZERO, UnusableRows
 from mmembed.evaluation.unusable_vectors import in_words, lint_vectors, usable
 from mmembed.store.vectors import MISSING, OTHER_LENGTH
 
-from .data_checks.linted import changed, make_items, unit
+from .data_checks.flawed_items import changed, make_items, unit
 
 
 @pytest.fixture

@@ -27,9 +27,9 @@ def report(**seconds: float) -> BenchReport:
 
 
 def test_the_limit_is_what_a_perfect_overlap_would_give() -> None:
-    found = report(decode=0.032, transform=0.008, model=0.005)
-    assert found.limit == pytest.approx(1 / (0.040 / 4 + 0.005))
-    assert "embed: 50.0 files/s (75%)" in str(found)
+    measured = report(decode=0.032, transform=0.008, model=0.005)
+    assert measured.limit == pytest.approx(1 / (0.040 / 4 + 0.005))
+    assert "embed: 50.0 files/s (75%)" in str(measured)
 
 
 def test_the_bottleneck_is_what_takes_most_of_the_machine() -> None:
@@ -51,10 +51,10 @@ def test_a_real_folder_is_measured_and_left_alone(
 
 
 def test_shares_are_of_the_sample(library: Path, tiny_space_folder: Path) -> None:
-    found = bench(library, space=tiny_space_folder, files=5, machine=Machine(workers=0))
-    assert sum(found.measured.values()) + found.failed == 5
-    assert all(found.seconds[step] > 0 for step in STEPS)
-    assert found.run_seconds > 0
+    measured = bench(library, space=tiny_space_folder, files=5, machine=Machine(workers=0))
+    assert sum(measured.measured.values()) + measured.failed == 5
+    assert all(measured.seconds[step] > 0 for step in STEPS)
+    assert measured.run_seconds > 0
 
 
 def test_each_step_is_what_the_report_says_of_it() -> None:

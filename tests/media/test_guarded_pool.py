@@ -18,14 +18,14 @@ LEAVE = "__import__('os')._exit(3)"
 
 
 def run(tasks: list[str], workers: int, timeout_seconds: float = 60.0) -> dict[str, object]:
-    found = {}
+    outcomes = {}
     with GuardedPool(eval, workers, timeout_seconds) as pool:
         for task in tasks:
             pool.submit(task, task)
         while pool.in_flight:
             key, outcome = pool.wait()
-            found[key] = outcome
-    return found
+            outcomes[key] = outcome
+    return outcomes
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -35,28 +35,28 @@ def test_every_task_comes_out_once_with_its_result(workers: int) -> None:
 
 
 def test_a_crash_costs_its_task_only() -> None:
-    found = run([CRASH, *(f"{i} + 1" for i in range(20)), LEAVE], workers=2)
-    assert found.pop(CRASH) == Failure(
+    outcomes = run([CRASH, *(f"{i} + 1" for i in range(20)), LEAVE], workers=2)
+    assert outcomes.pop(CRASH) == Failure(
         "ProcessExpired", "the decoder crashed its process (signal 11)"
     )
-    assert found.pop(LEAVE) == Failure(
+    assert outcomes.pop(LEAVE) == Failure(
         "ProcessExpired", "the decoder ended its process (exit code 3)"
     )
-    assert found == {f"{i} + 1": i + 1 for i in range(20)}
+    assert outcomes == {f"{i} + 1": i + 1 for i in range(20)}
 
 
 def test_a_hang_ends_at_the_time_limit_and_costs_its_task_only() -> None:
-    found = run([HANG, *(f"{i} + 1" for i in range(8))], workers=1, timeout_seconds=2)
-    assert found.pop(HANG) == Failure("TimeoutError", "took more than 2 s")
-    assert found == {f"{i} + 1": i + 1 for i in range(8)}
+    outcomes = run([HANG, *(f"{i} + 1" for i in range(8))], workers=1, timeout_seconds=2)
+    assert outcomes.pop(HANG) == Failure("TimeoutError", "took more than 2 s")
+    assert outcomes == {f"{i} + 1": i + 1 for i in range(8)}
 
 
 def test_the_key_stays_here() -> None:
     key = object()  # equal to itself alone, so a copy that travelled would be another
     with GuardedPool(eval, workers=1, timeout_seconds=60) as pool:
         pool.submit(key, "1 + 1")
-        found, outcome = pool.wait()
-    assert found is key
+        outcomes, outcome = pool.wait()
+    assert outcomes is key
     assert outcome == 2
 
 
@@ -67,8 +67,8 @@ def test_tasks_of_processes_that_all_died_idle_are_done_by_new_ones() -> None:
         os.kill(int(str(pid)), 9)
         for i in range(6):
             pool.submit(i, f"{i} + 1")
-        found = dict(pool.wait() for _ in range(6))
-    assert found == {i: i + 1 for i in range(6)}
+        outcomes = dict(pool.wait() for _ in range(6))
+    assert outcomes == {i: i + 1 for i in range(6)}
 
 
 UNGUARDED = """

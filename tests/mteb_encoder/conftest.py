@@ -61,14 +61,14 @@ WRITERS = {
 def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """By modality, paths of real media, whose class is their place modulo CLASSES."""
     root, rng = tmp_path_factory.mktemp("media"), np.random.default_rng(4)
-    found: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     for modality, (write, suffixes) in WRITERS.items():
-        found[modality] = []
+        paths[modality] = []
         for i in range(15 if modality == "video" else 36):
             path = root / f"{modality}{i:02}.{suffixes[i % 2]}"
             write(path, i % CLASSES, rng)
-            found[modality].append(str(path))
-    return found
+            paths[modality].append(str(path))
+    return paths
 
 
 @pytest.fixture(scope="session")

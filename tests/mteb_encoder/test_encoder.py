@@ -95,12 +95,12 @@ def test_mteb_classifies_as_logistic_regression_on_our_vectors_does(
     from sklearn.linear_model import LogisticRegression
 
     paths = media[modality]
-    found = mteb.evaluate(model, classification(modality, paths), cache=None)
+    results = mteb.evaluate(model, classification(modality, paths), cache=None)
     vectors, labels = model.space.encode(paths), np.arange(len(paths)) % CLASSES
     probe = LogisticRegression(max_iter=100).fit(vectors[:24], labels[:24])
     expected = probe.score(vectors[24:], labels[24:])
     assert 0.0 < expected < 1.0
-    assert found.task_results[0].get_score() == pytest.approx(expected, abs=1e-6)
+    assert results.task_results[0].get_score() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("category", ["a2a", "i2a", "v2a"])
@@ -109,13 +109,13 @@ def test_mteb_retrieves_as_our_own_cosines_do(
 ) -> None:
     queries, corpus = media[COLUMN[category[0]]][:7], media[COLUMN[category[2]]][9:]
     task = retrieval(category, queries, corpus)
-    found = mteb.evaluate(model, task, cache=None, prediction_folder=tmp_path)
+    results = mteb.evaluate(model, task, cache=None, prediction_folder=tmp_path)
     scores = model.space.encode(queries) @ model.space.encode(corpus).T
     classes = np.subtract.outer(np.arange(len(queries)), np.arange(len(corpus))) % CLASSES
     expected = ndcg_at_10(scores, (classes == 0).astype(float))
     assert 0.0 < expected < 1.0
     # mteb rounds the metrics of retrieval to five digits, but not the cosines
-    assert found.task_results[0].get_score() == pytest.approx(round(expected, 5), abs=1e-6)
+    assert results.task_results[0].get_score() == pytest.approx(round(expected, 5), abs=1e-6)
     said = json.loads((tmp_path / task.prediction_file_name).read_text())["default"]["test"]
     for i, row in enumerate(scores):
         cosines = [said[f"q{i}"][f"d{j}"] for j in range(len(row))]
@@ -184,10 +184,10 @@ def test_vectors_are_those_of_the_files_in_order_in_any_batches(
     paths = media[modality][:9]
     expected = model.space.encode(paths)
     for size in (1, 4, 50):
-        found = encoded(model, loader(rows(modality, paths), size), batch_size=size)
-        assert found.dtype == np.float32
-        assert np.abs(found - expected).max() <= 1e-6
-        assert np.abs(np.linalg.norm(found, axis=1) - 1).max() < 1e-6
+        vectors = encoded(model, loader(rows(modality, paths), size), batch_size=size)
+        assert vectors.dtype == np.float32
+        assert np.abs(vectors - expected).max() <= 1e-6
+        assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
     assert encoded(model, loader(rows(modality, paths).select([]))).shape == (0, 16)
 
 
@@ -213,8 +213,8 @@ def test_similarity_is_the_cosine(model: MtebEncoder, rng: np.random.Generator) 
     first, second = rng.normal(size=(4, 16)), rng.normal(size=(4, 16))
     norms = [np.linalg.norm(v, axis=1, keepdims=True) for v in (first, second)]
     expected = (first / norms[0]) @ (second / norms[1]).T
-    found = model.similarity(first, torch.from_numpy(second).float())
-    assert np.abs(np.asarray(found) - expected).max() < 1e-6
+    similarities = model.similarity(first, torch.from_numpy(second).float())
+    assert np.abs(np.asarray(similarities) - expected).max() < 1e-6
     pairs = np.asarray(model.similarity_pairwise(first, second))
     assert np.abs(pairs - np.diag(expected)).max() < 1e-6
 

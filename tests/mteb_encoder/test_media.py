@@ -57,8 +57,8 @@ def test_every_form_of_a_file_gives_its_vector(
 ) -> None:
     for path in media[modality][:12:2]:
         given = forms(modality, path)
-        found = encoded(model, [{modality: given[:3]}, {modality: given[3:]}])
-        assert np.abs(found - model.space.encode(path)).max() <= 1e-5
+        vectors = encoded(model, [{modality: given[:3]}, {modality: given[3:]}])
+        assert np.abs(vectors - model.space.encode(path)).max() <= 1e-5
 
 
 def save_deep_grey(path: Path, pixels: np.ndarray) -> None:
@@ -103,10 +103,10 @@ def test_sound_is_resampled_from_the_rate_it_is_given_with(
 ) -> None:
     samples = rng.uniform(-0.5, 0.5, 9000).astype(np.float32)
     given = [{"array": samples, "sampling_rate": rate} for rate in (8000, 16000, 44100)]
-    found = encoded(model, [{"audio": given}])
+    vectors = encoded(model, [{"audio": given}])
     expected = np.stack([model.space.encode((samples, rate)) for rate in (8000, 16000, 44100)])
-    assert np.abs(found - expected).max() <= 1e-6
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+    assert np.abs(vectors - expected).max() <= 1e-6
+    assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
 
 
 def test_sound_track_of_a_video_file_is_heard_in_an_audio_column(
@@ -123,8 +123,8 @@ def test_sound_track_of_a_video_file_is_heard_in_an_audio_column(
         heard.sample_rate = rate
         container.mux([*picture.encode(black), *picture.encode()])
         container.mux([*sound.encode(heard), *sound.encode()])
-    found = encoded(model, [{"audio": [tmp_path / "seen.mkv", tmp_path / "heard.wav"]}])
-    assert found[0] @ found[1] > 0.9999  # Matroska rounds times to milliseconds
+    vectors = encoded(model, [{"audio": [tmp_path / "seen.mkv", tmp_path / "heard.wav"]}])
+    assert vectors[0] @ vectors[1] > 0.9999  # Matroska rounds times to milliseconds
 
 
 @pytest.mark.parametrize("frames", [1, 3, 4, 9, 40])

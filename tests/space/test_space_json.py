@@ -1,4 +1,4 @@
-"""What ``space.json`` says is believed only where it has the right type and range."""
+"""Values of ``space.json`` are believed only where they have the right type and range."""
 
 from __future__ import annotations
 

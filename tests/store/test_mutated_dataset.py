@@ -72,17 +72,17 @@ def test_a_mutation_gives_the_right_numbers_or_one_line(
     folder = copied(good, tmp_path / "out", change)
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     numbers: list[float] = []
-    found = line(lambda: numbers.extend(scores_of(folder)))
+    message = line(lambda: numbers.extend(scores_of(folder)))
     if said is None:
-        assert (found, numbers) == ("", scores)
+        assert (message, numbers) == ("", scores)
     elif said:
-        assert re.search(said, found)
-        assert found.startswith(str(folder))
+        assert re.search(said, message)
+        assert message.startswith(str(folder))
     code = main(["evaluate", str(folder)])
     err = capsys.readouterr().err
-    assert (code, err) == ((2, f"mmembed: error: {found}\n") if found else (0, ""))
+    assert (code, err) == ((2, f"mmembed: error: {message}\n") if message else (0, ""))
     opened = line(lambda: EmbeddingTable.open(folder))
-    assert opened in ("", found)
+    assert opened in ("", message)
     for pool in ("mean", "max", "moments"):
         line(lambda pool=pool: read_items(StoredRows(folder), pool))
     line(lambda: read_errors(folder))
@@ -137,8 +137,8 @@ def test_errors_that_can_not_be_read_are_named(
     change: Callable[[Path], object], said: str, good: Path, tmp_path: Path
 ) -> None:
     folder = copied(good, tmp_path / "out", lambda folder: change(folder / "_errors"))
-    found = line(lambda: read_errors(folder))
-    assert found.startswith(str(folder / "_errors" / PART))
-    assert said in found
+    message = line(lambda: read_errors(folder))
+    assert message.startswith(str(folder / "_errors" / PART))
+    assert said in message
     beside("part-1.parquet", (good / PART).read_bytes())(folder)
-    assert line(lambda: compact(folder)) == found
+    assert line(lambda: compact(folder)) == message

@@ -42,12 +42,12 @@ def test_row_groups_have_25000_rows(tmp_path: Path) -> None:
 def test_what_was_written_is_read(tmp_path: Path, kind: str) -> None:
     table = table_of(50, kind)
     EmbeddingDataset(tmp_path).commit("part-0.parquet", table, ERROR_SCHEMA.empty_table())
-    found = EmbeddingTable.open(tmp_path)
-    assert found.rows.equals(table.drop_columns(["embedding"]))
+    rows = EmbeddingTable.open(tmp_path)
+    assert rows.rows.equals(table.drop_columns(["embedding"]))
     exact = np.stack([np.asarray(v, np.float32) for v in table["embedding"].to_pylist()])
-    assert found.vectors.dtype == np.float32
-    assert np.array_equal(found.vectors, exact)
-    assert found.provenance.fingerprint == PROVENANCE.fingerprint
+    assert rows.vectors.dtype == np.float32
+    assert np.array_equal(rows.vectors, exact)
+    assert rows.provenance.fingerprint == PROVENANCE.fingerprint
 
 
 def test_other_tools_open_it_as_it_is(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ from tests.store.parts import remove_leftovers
 def given(tmp_path: Path) -> RemotePath:
     """Three parts in memory, reached as at any URL."""
     write_parts(tmp_path / "local", 3)
-    found = place(f"memory://{uuid.uuid4().hex}/out")
-    assert isinstance(found, RemotePath)
+    folder = place(f"memory://{uuid.uuid4().hex}/out")
+    assert isinstance(folder, RemotePath)
     for path in sorted((tmp_path / "local").rglob("*.parquet")):
-        put(found / path.relative_to(tmp_path / "local").as_posix(), path.read_bytes())
-    return found
+        put(folder / path.relative_to(tmp_path / "local").as_posix(), path.read_bytes())
+    return folder
 
 
 def put(path: RemotePath, content: bytes) -> None:

@@ -42,11 +42,13 @@ def test_rows_do_not_depend_on_the_order_they_came_in(rows: list, random) -> Non
 
     shuffled = rows.copy()
     random.shuffle(shuffled)
-    found = table(shuffled)
-    assert found.equals(table(rows))
-    keys = zip(*(found[n].to_pylist() for n in ("path", "modality", "segment_index")), strict=True)
+    sorted_rows = table(shuffled)
+    assert sorted_rows.equals(table(rows))
+    keys = zip(
+        *(sorted_rows[n].to_pylist() for n in ("path", "modality", "segment_index")), strict=True
+    )
     assert list(keys) == sorted(rows)
-    assert len(set(found["id"].to_pylist())) == len(rows)
+    assert len(set(sorted_rows["id"].to_pylist())) == len(rows)
 
 
 def test_ids_do_not_collide_at_the_seams() -> None:
@@ -74,9 +76,9 @@ def test_ids_of_many_rows_are_the_hashes_of_what_names_each(rows: list) -> None:
         key = path.encode() + b"\0" + modality.encode() + b"\0"
         key += b"" if index is None else str(index).encode()
         expected.append(hashlib.blake2b(key, digest_size=16).hexdigest())
-    found = row_ids(*([row[i] for row in rows] for i in range(3)))
-    found.validate(full=True)
-    assert found.to_pylist() == expected == [row_id(*row) for row in rows]
+    ids = row_ids(*([row[i] for row in rows] for i in range(3)))
+    ids.validate(full=True)
+    assert ids.to_pylist() == expected == [row_id(*row) for row in rows]
 
 
 @settings(deadline=None)
@@ -92,8 +94,8 @@ def test_rows_in_any_order_are_those_of_a_plain_sort(rows: list, ordered: bool, 
     columns |= {n: list(range(len(rows))) for n in ("start_s", "end_s", "size", "mtime_ns")}
     vectors = np.arange(4 * len(rows), dtype=np.float32).reshape(-1, 4)
     carried = pa.table({"label": pa.array([f"{i}" for i in range(len(rows))], pa.string())})
-    found = rows_table(columns, vectors, carried, row_schema(PROVENANCE, LABEL, kind))
-    found.validate(full=True)
+    made = rows_table(columns, vectors, carried, row_schema(PROVENANCE, LABEL, kind))
+    made.validate(full=True)
     order = sorted(range(len(rows)), key=key)
     expected = [
         dict(zip(names, rows[place], strict=True))
@@ -101,7 +103,7 @@ def test_rows_in_any_order_are_those_of_a_plain_sort(rows: list, ordered: bool, 
         | dict.fromkeys(("start_s", "end_s", "size", "mtime_ns"), place)
         for place in order
     ]
-    assert found.to_pylist() == expected
+    assert made.to_pylist() == expected
 
 
 def test_vectors_that_come_in_order_are_not_copied() -> None:

@@ -36,8 +36,8 @@ def settled(device: torch.device, seconds: Callable[[int], float]) -> int:
 @pytest.mark.parametrize("best", [32, 64, 128, 512])
 def test_it_grows_as_long_as_an_item_gets_cheaper(best: int) -> None:
     """A fixed cost a batch up to ``best``, a cost that rises faster than the size from there on."""
-    found = settled(GPU, lambda n: 1.0 + 0.0001 * n if n <= best else 1.0 + 0.02 * n)
-    assert found == best
+    size = settled(GPU, lambda n: 1.0 + 0.0001 * n if n <= best else 1.0 + 0.02 * n)
+    assert size == best
 
 
 def test_a_cpu_is_not_asked_for_large_batches() -> None:

@@ -56,10 +56,10 @@ def test_each_vector_is_a_row_with_what_its_file_and_piece_say(results: list) ->
                 }
             )
         chunk.results[number] = rows
-    found = chunk.rows(SCHEMA, 2)
-    assert found.schema.equals(SCHEMA, check_metadata=True)
+    table = chunk.rows(SCHEMA, 2)
+    assert table.schema.equals(SCHEMA, check_metadata=True)
     ordered = sorted(expected, key=lambda row: (row["path"], row["segment_index"] or 0))
-    assert found.to_pylist() == ordered
+    assert table.to_pylist() == ordered
     assert len(chunk.errors()) == results.count(None)
 
 

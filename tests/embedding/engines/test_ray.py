@@ -64,14 +64,14 @@ def by_one_machine(
 
 def actors() -> list[int]:
     """Process numbers of the actors that are at work on this machine."""
-    found = []
+    seen = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and b"ray::Worker.embed" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
+                seen.append(int(entry.name))
         except OSError:
             continue
-    return found
+    return seen
 
 
 def test_the_rows_are_those_of_one_machine_and_finished_work_is_left_alone(
@@ -110,13 +110,13 @@ def test_killed_workers_and_a_lost_node_change_nothing(
     running.start()
     killed = 0
     for parts in (3, 25, 50):
-        found: list[int] = []
-        while running.is_alive() and not found:
+        alive: list[int] = []
+        while running.is_alive() and not alive:
             time.sleep(0.005)
             if len(list(out.glob("part-*.parquet"))) >= parts:
-                found = actors()
-        if found:
-            os.kill(found[0], signal.SIGKILL)
+                alive = actors()
+        if alive:
+            os.kill(alive[0], signal.SIGKILL)
             killed += 1
     cluster.remove_node(third)
     running.join(timeout=200)

@@ -144,8 +144,8 @@ def test_times_see_what_was_touched(runs: Runs, media: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_union_of_shards_is_the_whole(runs: Runs, count: int) -> None:
-    found = [runs(shard=f"{i}/{count}").files for i in range(1, count + 1)]
-    assert sum(found) == 37
+    counts = [runs(shard=f"{i}/{count}").files for i in range(1, count + 1)]
+    assert sum(counts) == 37
     runs.equals_a_fresh_run()
 
 

@@ -28,9 +28,9 @@ def texts(classes: int) -> ClassVectors:
 
 
 def test_clear_clusters_are_read_without_fault(rng: np.random.Generator) -> None:
-    found = classify(clusters(rng, 60, 0.1), clusters(rng, 30, 0.1), texts(3))
-    assert [c.method for c in found] == [*LEARNT, "zero-shot"]
-    for result in found:
+    results = classify(clusters(rng, 60, 0.1), clusters(rng, 30, 0.1), texts(3))
+    assert [c.method for c in results] == [*LEARNT, "zero-shot"]
+    for result in results:
         assert (result.accuracy, result.balanced_accuracy, result.macro_f1) == (1, 1, 1)
         assert np.isnan(result.top5)
         assert result.intervals["accuracy"] == pytest.approx((0.025 ** (1 / 30), 1))
@@ -38,7 +38,7 @@ def test_clear_clusters_are_read_without_fault(rng: np.random.Generator) -> None
         assert result.confusion.tolist() == [[10, 0, 0], [0, 10, 0], [0, 0, 10]]
         assert result.hits.tolist() == [1] * 30
         assert most_confused(result) == []
-    assert [c.protocol for c in found[:3]] == ["60 training rows → 30 test rows"] * 3
+    assert [c.protocol for c in results[:3]] == ["60 training rows → 30 test rows"] * 3
 
 
 def test_folds_never_cut_a_group(rng: np.random.Generator) -> None:
@@ -66,13 +66,13 @@ def test_a_constant_encoder_is_at_chance(learns: str) -> None:
     text = ClassVectors(np.array(["a", "b", "c", "d"]), np.eye(7, dtype=np.float32)[:4])
     for labels in (even, uneven):
         test = Labelled(vectors, labels, np.arange(200).astype(str))
-        found = classify(test if learns == "from a split" else None, test, text)
-        assert len(found) == 4
-        for result in found:
+        results = classify(test if learns == "from a split" else None, test, text)
+        assert len(results) == 4
+        for result in results:
             assert result.balanced_accuracy == pytest.approx(0.25, abs=0.02), result.method
             assert result.accuracy <= result.majority
-    assert {c.method: c.accuracy for c in found}["prototypes"] == pytest.approx(0.25)
-    assert {c.method: c.accuracy for c in found}["k-NN"] == pytest.approx(0.7)
+    assert {c.method: c.accuracy for c in results}["prototypes"] == pytest.approx(0.25)
+    assert {c.method: c.accuracy for c in results}["k-NN"] == pytest.approx(0.7)
 
 
 def test_the_order_of_rows_changes_nothing(rng: np.random.Generator) -> None:
@@ -164,8 +164,8 @@ def test_rows_beyond_the_most_are_sampled_evenly_and_that_is_said(
 ) -> None:
     monkeypatch.setattr(classification, "MOST_ROWS", 45)
     train, test = clusters(rng, 60, 0.2), clusters(rng, 90, 0.2)
-    found = classify(train, test)
-    for result in found:
+    results = classify(train, test)
+    for result in results:
         assert result.protocol == (
             "45 training rows → 45 test rows, sampled evenly by class from 90; "
             "training rows sampled evenly by class from 60"

@@ -91,40 +91,40 @@ def test_few_rows_of_many_noisy_classes_get_the_strength_that_serves_them(
     vectors = unit(centres[labels] + 2 * rng.normal(size=(800, 64)))
     rows = Labelled(vectors, labels.astype(str), np.arange(800).astype(str))
     train, test = rows.select(np.arange(400)), rows.select(np.arange(400, 800))
-    found = linear_probe(train)
+    probe = linear_probe(train)
     right = [
         LogisticRegression(C=c, max_iter=1000)
         .fit((train.vectors - train.vectors.mean(0)), train.labels)
         .score((test.vectors - train.vectors.mean(0)), test.labels)
         for c in STRENGTHS
     ]
-    assert found.strength > STRENGTHS[0]
-    assert (found.predict(test.vectors) == test.labels).mean() > max(right) - 0.03
+    assert probe.strength > STRENGTHS[0]
+    assert (probe.predict(test.vectors) == test.labels).mean() > max(right) - 0.03
     assert max(right) > right[0] + 0.03
 
 
 def test_is_logistic_regression_of_the_chosen_strength(rng: np.random.Generator) -> None:
     train, test = blobs(rng, 200, 4, 2.0), blobs(rng, 100, 4, 2.0)
-    found = linear_probe(train)
+    probe = linear_probe(train)
     centre = train.vectors.mean(0, dtype=float)
     length = np.sqrt(((train.vectors - centre) ** 2).sum(1).mean())
-    model = LogisticRegression(C=found.strength, max_iter=2000, tol=1e-8)
+    model = LogisticRegression(C=probe.strength, max_iter=2000, tol=1e-8)
     model.fit((train.vectors - centre) / length, train.labels)
     expected = model.decision_function((test.vectors - centre) / length)
-    assert found.converged
-    assert found.rows == 200
-    scores = found.scores(test.vectors, found.classes)
+    assert probe.converged
+    assert probe.rows == 200
+    scores = probe.scores(test.vectors, probe.classes)
     assert np.abs(scores - expected).max() < 0.02 * np.ptp(expected)
-    assert 0.4 < (found.predict(test.vectors) == test.labels).mean() < 1
+    assert 0.4 < (probe.predict(test.vectors) == test.labels).mean() < 1
 
 
 def test_two_classes_score_opposite(rng: np.random.Generator) -> None:
     train = blobs(rng, 60, 2, 0.3)
-    found = linear_probe(train)
-    scores = found.scores(train.vectors, np.array(["0", "1", "2"]))
+    probe = linear_probe(train)
+    scores = probe.scores(train.vectors, np.array(["0", "1", "2"]))
     assert np.allclose(scores[:, 0], -scores[:, 1])
     assert (scores[:, 2] == -np.inf).all()
-    assert (found.predict(train.vectors) == train.labels).all()
+    assert (probe.predict(train.vectors) == train.labels).all()
 
 
 def test_a_narrow_cone_is_read_as_well_as_a_wide_one(rng: np.random.Generator) -> None:
@@ -153,6 +153,6 @@ def test_more_rows_than_can_be_fitted_are_cut_down_evenly(
     assert linear_probe(train).rows == 300
     monkeypatch.setattr(probe, "LEAST_ROWS", 60)
     monkeypatch.setattr(probe, "WORK", 100 * 12 * 3)
-    found = linear_probe(train)
-    assert found.rows == 99
-    assert (found.predict(train.vectors) == train.labels).mean() > 0.95
+    result = linear_probe(train)
+    assert result.rows == 99
+    assert (result.predict(train.vectors) == train.labels).mean() > 0.95

@@ -44,22 +44,22 @@ def test_equal_to_scikit_learn_where_nothing_ties(rows: int, classes: int, seed:
     truth = rng.integers(0, classes, rows)
     scores = rng.permuted(np.tile(np.arange(classes, dtype=float), (rows, 1)), axis=1)
     predicted, result = scores.argmax(1), outcome(scores, truth)
-    found = measured(result, truth)
+    metrics = measured(result, truth)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         balanced = balanced_accuracy_score(truth, predicted)
-    assert found["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
-    assert found["balanced accuracy"] == pytest.approx(balanced)
-    assert found["macro F1"] == pytest.approx(f1_score(truth, predicted, average="macro"))
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+    assert metrics["balanced accuracy"] == pytest.approx(balanced)
+    assert metrics["macro F1"] == pytest.approx(f1_score(truth, predicted, average="macro"))
     expected = confusion_matrix(truth, predicted, labels=np.arange(classes))
     assert confusion(result, truth).toarray().tolist() == expected.tolist()
     assert result.predicted.tolist() == predicted.tolist()
     assert result.hits(truth).tolist() == (predicted == truth).tolist()
     if classes > 5:
         top = top_k_accuracy_score(truth, scores, k=5, labels=np.arange(classes))
-        assert found["top-5 accuracy"] == pytest.approx(top)
+        assert metrics["top-5 accuracy"] == pytest.approx(top)
     else:
-        assert np.isnan(found["top-5 accuracy"])
+        assert np.isnan(metrics["top-5 accuracy"])
 
 
 @settings(deadline=None, max_examples=20)
@@ -86,7 +86,7 @@ def test_every_draw_is_measured_as_the_rows_it_repeats(rng: np.random.Generator)
     truth, groups = rng.integers(0, 4, 30), rng.integers(0, 12, 30)
     scores = rng.integers(0, 3, (30, 4)).astype(float)
     result = outcome(scores, truth)
-    found = intervals([outcome(rng.random((30, 4)), truth), result], truth, groups)[1]
+    bounds = intervals([outcome(rng.random((30, 4)), truth), result], truth, groups)[1]
     samples: dict[str, list[float]] = {name: [] for name in METRICS}
     for weights in resampled(groups):
         for draw in weights.astype(int):
@@ -96,16 +96,16 @@ def test_every_draw_is_measured_as_the_rows_it_repeats(rng: np.random.Generator)
                 samples[name].append(value)
     for name in ("accuracy", "balanced accuracy", "macro F1"):
         expected = interval(np.array(samples[name]), len(set(groups)))
-        assert found[name] == pytest.approx(expected), name
-    assert np.isnan(found["top-5 accuracy"]).all()
+        assert bounds[name] == pytest.approx(expected), name
+    assert np.isnan(bounds["top-5 accuracy"]).all()
 
 
 def test_all_right_is_as_sure_as_there_are_groups() -> None:
     truth, groups = np.repeat([0, 1], [30, 10]), np.arange(40)
-    found = intervals([outcome(certain(truth, 2), truth)], truth, groups)[0]
-    assert found["accuracy"] == pytest.approx((0.025 ** (1 / 40), 1))
-    assert found["balanced accuracy"] == pytest.approx((0.025 ** (1 / 20), 1))
-    assert found["macro F1"] == found["balanced accuracy"]
+    bounds = intervals([outcome(certain(truth, 2), truth)], truth, groups)[0]
+    assert bounds["accuracy"] == pytest.approx((0.025 ** (1 / 40), 1))
+    assert bounds["balanced accuracy"] == pytest.approx((0.025 ** (1 / 20), 1))
+    assert bounds["macro F1"] == bounds["balanced accuracy"]
     wrong = intervals([outcome(certain(1 - truth, 2), truth)], truth, groups)[0]
     assert wrong["accuracy"] == pytest.approx((0, 1 - 0.025 ** (1 / 40)))
     one = intervals([outcome(certain(truth, 2), truth)], truth, np.zeros(40))[0]
@@ -138,8 +138,8 @@ def test_intervals_hold_the_truth() -> None:
         right = np.repeat(rng.random(60), 2) < skill[truth]
         other = (truth + np.repeat(rng.integers(1, 3, 60), 2)) % 3
         result = outcome(certain(np.where(right, truth, other), 3), truth)
-        found = intervals([result], truth, np.repeat(np.arange(60), 2))[0]
+        bounds = intervals([result], truth, np.repeat(np.arange(60), 2))[0]
         for name, value in true.items():
-            held[name] += found[name][0] <= value <= found[name][1]
+            held[name] += bounds[name][0] <= value <= bounds[name][1]
     for name, count in held.items():
         assert 180 <= count <= 199, name

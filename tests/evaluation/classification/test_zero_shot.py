@@ -25,9 +25,9 @@ def rows(vectors: np.ndarray, labels: np.ndarray) -> Labelled:
 
 def zero_shot(test: Labelled, given: ClassVectors) -> Classification:
     """Return what :func:`classify` says of zero-shot, the last of its methods."""
-    found = classify(None, test, given)[-1]
-    assert found.method == "zero-shot"
-    return found
+    result = classify(None, test, given)[-1]
+    assert result.method == "zero-shot"
+    return result
 
 
 def test_predicts_the_class_whose_mean_prompt_is_nearest(rng: np.random.Generator) -> None:
@@ -35,10 +35,10 @@ def test_predicts_the_class_whose_mean_prompt_is_nearest(rng: np.random.Generato
     vectors, truth = unit(rng.normal(size=(50, 6))), rng.choice(["a", "b", "c"], 50)
     means = unit(np.stack([prompts[labels == name].mean(0) for name in "abc"]))
     expected = np.array(["a", "b", "c"])[(vectors @ means.T).argmax(1)]
-    found = zero_shot(rows(vectors, truth), ClassVectors(labels, prompts))
-    assert found.predicted.tolist() == expected.tolist()
-    assert found.accuracy == (expected == truth).mean()
-    assert found.protocol == "3 classes by 12 prompts → 50 test rows"
+    result = zero_shot(rows(vectors, truth), ClassVectors(labels, prompts))
+    assert result.predicted.tolist() == expected.tolist()
+    assert result.accuracy == (expected == truth).mean()
+    assert result.protocol == "3 classes by 12 prompts → 50 test rows"
 
 
 def test_mean_prompts_are_scaled_to_unit_length() -> None:
@@ -55,9 +55,9 @@ def test_mean_prompts_are_scaled_to_unit_length() -> None:
 def test_needs_no_training_and_no_folds() -> None:
     """A row a class leaves nothing to learn from, and zero-shot alone is told."""
     names = np.array(["a", "b", "c", "d", "e", "f"])
-    found = classify(None, rows(np.eye(6), names), ClassVectors(names, np.eye(6)))
-    assert [c.method for c in found] == ["zero-shot"]
-    assert (found[0].accuracy, found[0].macro_f1, found[0].top5) == (1, 1, 1)
+    results = classify(None, rows(np.eye(6), names), ClassVectors(names, np.eye(6)))
+    assert [c.method for c in results] == ["zero-shot"]
+    assert (results[0].accuracy, results[0].macro_f1, results[0].top5) == (1, 1, 1)
 
 
 def test_a_row_is_never_helped_by_texts_of_its_own_group(rng: np.random.Generator) -> None:
@@ -80,12 +80,14 @@ def test_leaving_out_the_own_group_is_as_if_its_texts_were_not_there(
     )
     test = Labelled(unit(rng.normal(size=(30, 8))), np.full(30, "a"), rng.integers(0, 12, 30))
     classes = np.array(["a", "b", "c"])
-    found = zero_shot_scores(ClassVectors(texts.labels, texts.vectors, texts.groups), test, classes)
+    scores = zero_shot_scores(
+        ClassVectors(texts.labels, texts.vectors, texts.groups), test, classes
+    )
     for row, group in enumerate(test.groups):
         others = texts.select(texts.groups != group)
         alone = test.select(np.array([row]))
         expected = zero_shot_scores(ClassVectors(others.labels, others.vectors), alone, classes)
-        assert np.allclose(found[row], expected[0])
+        assert np.allclose(scores[row], expected[0])
 
 
 def test_a_class_known_by_the_own_text_alone_is_not_guessed() -> None:
@@ -101,19 +103,19 @@ def test_a_class_known_by_the_own_text_alone_is_not_guessed() -> None:
 def test_classes_without_texts_are_wrong_and_said(rng: np.random.Generator) -> None:
     names = np.array(["a", "b", "c"])
     test = rows(np.repeat(np.eye(3), 5, axis=0), np.repeat(names, 5))
-    found = zero_shot(test, ClassVectors(names[:2], np.eye(3)[:2]))
-    assert found.accuracy == pytest.approx(2 / 3)
-    assert "1 of their classes have none, so their rows are wrong" in found.protocol
+    result = zero_shot(test, ClassVectors(names[:2], np.eye(3)[:2]))
+    assert result.accuracy == pytest.approx(2 / 3)
+    assert "1 of their classes have none, so their rows are wrong" in result.protocol
 
 
 def test_texts_that_all_say_the_same_are_at_exact_chance(rng: np.random.Generator) -> None:
     names = np.array(["a", "b", "c", "d", "e", "f", "g", "h"])
     one = np.repeat(unit(rng.normal(size=(1, 6))), 8, axis=0).astype(np.float32)
     test = rows(unit(rng.normal(size=(30, 6))), np.repeat(["a", "b", "c"], 10))
-    found = zero_shot(test, ClassVectors(names, one))
-    assert found.accuracy == pytest.approx(1 / 8)
-    assert found.balanced_accuracy == pytest.approx(1 / 8)
-    assert found.top5 == pytest.approx(5 / 8)
+    result = zero_shot(test, ClassVectors(names, one))
+    assert result.accuracy == pytest.approx(1 / 8)
+    assert result.balanced_accuracy == pytest.approx(1 / 8)
+    assert result.top5 == pytest.approx(5 / 8)
 
 
 def test_one_class_alone_is_nothing_to_tell_apart() -> None:

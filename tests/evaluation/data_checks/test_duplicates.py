@@ -23,7 +23,7 @@ from mmembed.evaluation.data_checks.duplicates import (
 from mmembed.evaluation.data_checks.lint import lint
 from mmembed.neighbors.distances import COLUMNS, ROWS
 
-from .linted import Shape, changed, unit
+from .flawed_items import Shape, changed, unit
 
 HALVES = arrays(np.float32, st.tuples(st.integers(0, 30), st.just(2)), elements=st.just(0.5))
 FEW_VALUES = arrays(
@@ -98,9 +98,9 @@ def test_copies_are_found_with_their_partners(cosine: float, noise: float, dim: 
     new, old = test[::9], train[::20][: len(test[::9])]
     moved = vectors[old] + noise * unit(rng.normal(size=(len(old), dim)))
     vectors[new] = unit(moved) if noise else vectors[old]
-    found = copies_across(vectors, [train, test])
-    assert dict(zip(found.rows, found.partners, strict=True)) == dict(zip(new, old, strict=True))
-    assert found.compared == found.rows_to_compare == len(test)
+    copies = copies_across(vectors, [train, test])
+    assert dict(zip(copies.rows, copies.partners, strict=True)) == dict(zip(new, old, strict=True))
+    assert copies.compared == copies.rows_to_compare == len(test)
 
 
 def test_equal_vectors_say_nothing_where_they_are_usual(rng: np.random.Generator) -> None:
@@ -120,9 +120,9 @@ def test_what_is_too_much_is_sampled_and_said(
     vectors = unit(rng.normal(size=(400, 16)))
     vectors[300] = vectors[7]  # an exact copy is found in any case
     monkeypatch.setattr(duplicates, "PRODUCTS", 20 * 300 * (16 + duplicates.OVERHEAD))
-    found = copies_across(vectors, [np.arange(300), np.arange(300, 400)])
-    assert (found.compared, found.rows_to_compare) == (20, 100)
-    assert (found.rows.tolist(), found.partners.tolist()) == ([300], [7])
+    copies = copies_across(vectors, [np.arange(300), np.arange(300, 400)])
+    assert (copies.compared, copies.rows_to_compare) == (20, 100)
+    assert (copies.rows.tolist(), copies.partners.tolist()) == ([300], [7])
 
 
 def test_memory_is_bounded_by_the_block(rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""What the lint says: every sentence, and what is no fault."""
+"""Sentences of the lint: every kind of fault, and what is none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmembed.evaluation.items import Items
 from mmembed.store.table import EmbeddingTable
 
 from ..conftest import dataset, digits
-from .linted import Shape, changed, make_items, unit
+from .flawed_items import Shape, changed, make_items, unit
 
 
 @pytest.fixture
@@ -129,10 +129,10 @@ def test_collapse_is_one_alarm(clean: Items, rng: np.random.Generator) -> None:
     line = np.outer(np.tile([1.0, -1, 1], 4), point[0]) + 1e-3 * rng.normal(size=(12, 16))
     for vectors in (point, unit(point + 1e-3 * rng.normal(size=(12, 16))), unit(line)):
         broken = replace(clean, vectors=vectors.astype(np.float32))
-        found = lint(broken, broken)
-        assert [(fault.kind, fault.count) for fault in found] == [("collapsed", 12)]
-        assert found[0].message.startswith("the image vectors have collapsed: effective rank 1.0")
-        assert found[0].message.endswith(
+        faults = lint(broken, broken)
+        assert [(fault.kind, fault.count) for fault in faults] == [("collapsed", 12)]
+        assert faults[0].message.startswith("the image vectors have collapsed: effective rank 1.0")
+        assert faults[0].message.endswith(
             "they say little of the media, so check that trained weights were loaded, or train at "
             "a lower rate"
         )
@@ -141,9 +141,9 @@ def test_collapse_is_one_alarm(clean: Items, rng: np.random.Generator) -> None:
 def test_a_narrow_cone_of_high_rank_is_a_collapse(rng: np.random.Generator) -> None:
     wide = unit(rng.normal(size=(600, 512)))
     cone = unit(np.eye(512)[:1] + 0.09 * wide)
-    found = lint(make_items(cone), make_items(cone))
-    assert [fault.kind for fault in found] == ["collapsed"]
-    assert "effective rank 93.99, mean cosine 0.9920" in found[0].message  # not the rank tells
+    faults = lint(make_items(cone), make_items(cone))
+    assert [fault.kind for fault in faults] == ["collapsed"]
+    assert "effective rank 93.99, mean cosine 0.9920" in faults[0].message  # not the rank tells
 
 
 def test_healthy_spaces_are_no_collapse(rng: np.random.Generator) -> None:
@@ -163,11 +163,11 @@ def test_healthy_spaces_are_no_collapse(rng: np.random.Generator) -> None:
 )
 def test_a_query_without_a_word_is_empty(texts: Items, caption: str | None) -> None:
     broken = changed(texts, "caption", [5], caption)
-    found = lint(broken, broken)
-    assert [(fault.kind, fault.count, fault.examples) for fault in found] == [
+    faults = lint(broken, broken)
+    assert [(fault.kind, fault.count, fault.examples) for fault in faults] == [
         ("empty-query", 1, ("000005.bin",))
     ]
-    assert found[0].message == (
+    assert faults[0].message == (
         "1 text query without a word (empty, blank, punctuation, or a placeholder such as nan), "
         "which nothing can answer: write the caption, or remove the row"
     )
@@ -187,12 +187,12 @@ def test_texts_that_are_not_in_the_dataset_are_not_judged(texts: Items) -> None:
 @pytest.mark.parametrize("caption", ["a dog", "A  DOG ", "ａ ｄｏｇ", "a\u00a0dog"])
 def test_a_repeated_query_is_named_once(texts: Items, caption: str) -> None:
     broken = changed(changed(texts, "caption", [5], caption), "vectors", 5, texts.vectors[4])
-    found = lint(broken, broken)
-    assert [str(fault) for fault in found] == [
+    faults = lint(broken, broken)
+    assert [str(fault) for fault in faults] == [
         "1 of 4 text queries with the words of another, 1 with another label or group: merge them "
         "into one, or each counts again"
     ]
-    assert found[0].examples == ("000004.bin", "000005.bin")
+    assert faults[0].examples == ("000004.bin", "000005.bin")
     same = changed(broken, "group", [5], "a")
     assert "with the words of another: merge" in lint(same, same)[0].message
 
@@ -229,8 +229,8 @@ def test_unanswerable_queries_are_counted_by_direction() -> None:
         QueryCount("image → video", "label", 7, 7, ["a.png", "b.png"]),
         QueryCount("image → audio", "group", 40, 40),
     ]
-    found = lint_relevance(asked)
-    assert [fault.to_dict() for fault in found] == [
+    faults = lint_relevance(asked)
+    assert [fault.to_dict() for fault in faults] == [
         {
             "kind": "unanswerable",
             "count": 1,
@@ -262,12 +262,12 @@ def test_data_without_any_key_is_named_once(asked: list[QueryCount]) -> None:
 
 def test_judged_ids_that_are_not_there_are_named() -> None:
     assert lint_qrels([], []) == []
-    found = lint_qrels(["a", "b", "a"], [f"t{i}" for i in range(1200)])
+    faults = lint_qrels(["a", "b", "a"], [f"t{i}" for i in range(1200)])
     advice = (
         "of the qrels not in the dataset: judge what was embedded, or embed what was judged "
         "(ids are the paths of the dataset)"
     )
-    assert found == [
+    assert faults == [
         DataFault("unknown-id", 2, f"2 queries {advice}", ("a", "b")),
         DataFault("unknown-id", 1200, f"1,200 targets {advice}", ("t0", "t1", "t2", "t3", "t4")),
     ]

@@ -15,7 +15,7 @@ from mmembed.evaluation.data_checks.data_fault import DataFault
 from mmembed.evaluation.data_checks.lint import lint
 from mmembed.evaluation.items import Items
 
-from .linted import SHAPES, asked_by_key, changed, unit
+from .flawed_items import SHAPES, asked_by_key, changed, unit
 
 Expected = list[tuple[str, int]]
 Planted = tuple[Items, Expected]
@@ -40,8 +40,8 @@ def test_clean_data_raises_no_alarm(shape: str, seed: int) -> None:
 
 
 def rows_of(items: Items, split: str, modality: str) -> np.ndarray:
-    found = np.flatnonzero((items.split == split) & (items.modality == modality))
-    return found if len(found) else np.flatnonzero(items.modality == modality)
+    rows = np.flatnonzero((items.split == split) & (items.modality == modality))
+    return rows if len(rows) else np.flatnonzero(items.modality == modality)
 
 
 def plant_nan(items: Items, rng: np.random.Generator, amount: int) -> Planted:
@@ -161,10 +161,10 @@ def outcome(plant: str) -> tuple[int, list[str]]:
                 clean = SHAPES[shape].make(seed)
                 room = len(rows_of(clean, "test", clean.modalities[-1])) // 2
                 items, expected = put(clean, rng, min(amount, max(1, room - 1)))
-                found = [(fault.kind, fault.count) for fault in all_faults(items)]
+                faults = [(fault.kind, fault.count) for fault in all_faults(items)]
                 tried += 1
-                if Counter(found) != Counter(expected):
-                    missed.append(f"{shape}, seed {seed}: {expected}, but found {found}")
+                if Counter(faults) != Counter(expected):
+                    missed.append(f"{shape}, seed {seed}: {expected}, but found {faults}")
     return tried, missed
 
 
@@ -185,5 +185,5 @@ def test_of_all_planted_faults_nearly_all_are_found() -> None:
 @pytest.mark.parametrize("amount", [1, 5, 400])
 def test_every_unknown_id_is_counted(amount: int) -> None:
     ids = [f"gone-{i}" for i in range(amount)]
-    found = [*lint_qrels(ids, []), *lint_qrels([], ids)]
-    assert [(fault.kind, fault.count) for fault in found] == [("unknown-id", amount)] * 2
+    faults = [*lint_qrels(ids, []), *lint_qrels([], ids)]
+    assert [(fault.kind, fault.count) for fault in faults] == [("unknown-id", amount)] * 2

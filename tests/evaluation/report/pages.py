@@ -143,9 +143,9 @@ class Reader(HTMLParser):
 
 def read_page(page: str) -> Reader:
     """Parse a page."""
-    found = Reader()
-    found.feed(page)
-    return found
+    reader = Reader()
+    reader.feed(page)
+    return reader
 
 
 def data_of(report: Path, name: str) -> dict[str, Any]:
@@ -154,8 +154,8 @@ def data_of(report: Path, name: str) -> dict[str, Any]:
     start = f'<script type="application/json" id="{name}">'
     block = re.search(re.escape(start) + "(.*?)</script>", page, re.DOTALL)
     assert block is not None
-    found: dict[str, Any] = json.loads(block.group(1))
-    return found
+    numbers: dict[str, Any] = json.loads(block.group(1))
+    return numbers
 
 
 @contextmanager
@@ -180,24 +180,24 @@ class Opened:
 
     @property
     def complaints(self) -> list[str]:
-        """What it said, and what it asked for outside itself."""
+        """Messages of the console, and requests to anything outside the page."""
         return self.said + [a for a in self.asked if not a.startswith(("file:", "data:"))]
 
 
 @contextmanager
 def opened(running: Any, report: Path, **options: Any) -> Iterator[Opened]:
     """Open the page of a report; it must not complain."""
-    found = Opened(running.new_page(**options))
-    page = found.page
-    page.on("console", lambda message: found.said.append(message.text))
-    page.on("pageerror", lambda error: found.said.append(str(error)))
-    page.on("dialog", lambda dialog: (found.said.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: found.asked.append(request.url))
+    tab = Opened(running.new_page(**options))
+    page = tab.page
+    page.on("console", lambda message: tab.said.append(message.text))
+    page.on("pageerror", lambda error: tab.said.append(str(error)))
+    page.on("dialog", lambda dialog: (tab.said.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: tab.asked.append(request.url))
     page.goto((report / "report.html").as_uri())
     page.wait_for_selector("#map .main-svg", state="attached")
-    yield found
+    yield tab
     page.close()
-    assert found.complaints == []
+    assert tab.complaints == []
 
 
 def linked(source: Path, path: Path) -> None:

@@ -65,8 +65,8 @@ def test_a_rank_is_shaded_by_its_logarithm() -> None:
 
 def test_a_matrix_of_each_metric_holds_every_direction(tmp_path: Path) -> None:
     rows, vectors = digits("test", 12, np.random.default_rng(0))
-    found = evaluate(dataset(tmp_path, rows, vectors)).to_dict()
-    made = matrices(found)
+    report = evaluate(dataset(tmp_path, rows, vectors)).to_dict()
+    made = matrices(report)
     assert [(m.relevance, m.metric) for m in made] == [
         (relevance, metric.name) for relevance in ("label", "group") for metric in METRICS
     ]
@@ -77,10 +77,10 @@ def test_a_matrix_of_each_metric_holds_every_direction(tmp_path: Path) -> None:
 
 def test_tiles_are_the_weakest_direction_and_the_probes(tmp_path: Path) -> None:
     rows, vectors = digits("test", 30, np.random.default_rng(0))
-    found = evaluate(dataset(tmp_path, rows, vectors)).to_dict()
-    shown = tiles(found)
+    report = evaluate(dataset(tmp_path, rows, vectors)).to_dict()
+    shown = tiles(report)
     for tile, relevance in zip(shown, ("label", "group"), strict=False):
-        each = [r["metrics"]["mAP"] for r in found["retrieval"] if r["relevance"] == relevance]
+        each = [r["metrics"]["mAP"] for r in report["retrieval"] if r["relevance"] == relevance]
         assert tile.name == f"mAP by {relevance}"
         assert tile.of.startswith("lowest: ")
         assert tile.level == pytest.approx(min(each))

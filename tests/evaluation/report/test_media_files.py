@@ -23,7 +23,7 @@ from mmembed.paths import RemotePath
 from mmembed.store.table import EmbeddingTable
 
 from ..conftest import dataset, write_picture
-from .faulty import CrashingPath
+from .crashing_path import CrashingPath
 from .pages import data_of
 
 
@@ -51,9 +51,9 @@ class Listener:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    found = Listener()
-    yield found
-    found.close()
+    listener = Listener()
+    yield listener
+    listener.close()
 
 
 @pytest.fixture
@@ -71,10 +71,8 @@ def judged(root: Path, paths: list[str], source: str, media: str | Path | None =
     rows = [
         {"path": path, "modality": "image", "label": f"l{i % 2}"} for i, path in enumerate(paths)
     ]
-    found = dataset(
-        root / "set", rows, np.random.default_rng(0).normal(size=(len(rows), 4)), source
-    )
-    page = evaluate(found, report=root / "report", media=media).report
+    data = dataset(root / "set", rows, np.random.default_rng(0).normal(size=(len(rows), 4)), source)
+    page = evaluate(data, report=root / "report", media=media).report
     assert page is not None
     return page.parent
 
@@ -84,9 +82,9 @@ def pictures(report: Path) -> list[str]:
 
 
 def picture_of(*paths: Path) -> list[str]:
-    found = sorted(thumbnail(Wanted(path, "image")).picture for path in paths)
-    assert all(found)
-    return found
+    pictures = sorted(thumbnail(Wanted(path, "image")).picture for path in paths)
+    assert all(pictures)
+    return pictures
 
 
 def said(report: Path) -> str:
@@ -195,8 +193,8 @@ def test_a_file_that_crashes_its_decoder_costs_its_picture_only(
             return CrashingPath() if path == "crash.png" else super().find(path)
 
     rows = [{"path": p, "modality": "image"} for p in ("a.png", "crash.png", "deep/b.png")]
-    found = dataset(tmp_path / "set", rows, np.eye(3), str(media))
-    items = read_items(EmbeddingTable.open(found))
+    data = dataset(tmp_path / "set", rows, np.eye(3), str(media))
+    items = read_items(EmbeddingTable.open(data))
     made, sentences = media_cards(items, [], [0, 1, 2], Files(str(media)))
     assert [bool(made[i].picture) for i in made] == [True, False, True]
     assert sentences == ["1 file not shown: can't be read or decoded."]

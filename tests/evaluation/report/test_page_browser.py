@@ -39,16 +39,16 @@ def running() -> Iterator[Any]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("browser")
     other = four_media(root / "other", noise=2.0)
-    found = four_media(root / "media")
-    page = evaluate(found, report=root / "report", against=other, fail_under=BOUND).report
+    data = four_media(root / "media")
+    page = evaluate(data, report=root / "report", against=other, fail_under=BOUND).report
     assert page is not None
     return page.parent
 
 
 @pytest.fixture
 def wide(running: Any, report: Path) -> Iterator[Opened]:
-    with opened(running, report, viewport={"width": 1280, "height": 900}) as found:
-        yield found
+    with opened(running, report, viewport={"width": 1280, "height": 900}) as page:
+        yield page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -57,8 +57,8 @@ def test_page_is_quiet_offline_and_legible(
     running: Any, report: Path, scheme: str, size: str
 ) -> None:
     options = PHONE if size == "phone" else {"viewport": {"width": 1280, "height": 900}}
-    with opened(running, report, color_scheme=scheme, **options) as found:
-        page = found.page
+    with opened(running, report, color_scheme=scheme, **options) as tab:
+        page = tab.page
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         for summary in page.locator("summary").all():
             summary.click()
@@ -224,8 +224,8 @@ def test_map_is_walked_by_keyboard(wide: Opened) -> None:
 
 
 def test_many_labels_share_one_colour(running: Any, tmp_path: Path) -> None:
-    found = four_media(tmp_path / "media", count=20, labels=20)
-    page = evaluate(found, report=tmp_path / "report").report
+    data = four_media(tmp_path / "media", count=20, labels=20)
+    page = evaluate(data, report=tmp_path / "report").report
     assert page is not None
     with opened(running, page.parent) as shown:
         names = shown.page.evaluate("document.getElementById('map').data.map(trace => trace.name)")
@@ -239,8 +239,8 @@ def test_many_classes_are_a_list_of_errors(running: Any, tmp_path: Path) -> None
         {"path": f"{i:03d}.png", "modality": "image", "label": f"<b>{i % 45}", "group": f"g{i}"}
         for i in range(180)
     ]
-    found = stored(tmp_path / "set", rows, rng.normal(size=(180, 8)), tmp_path)
-    page = evaluate(found, report=tmp_path / "report").report
+    data = stored(tmp_path / "set", rows, rng.normal(size=(180, 8)), tmp_path)
+    page = evaluate(data, report=tmp_path / "report").report
     assert page is not None
     with opened(running, page.parent) as shown:
         assert shown.page.locator("#confusion").is_hidden()
@@ -271,12 +271,12 @@ def test_skip_link_comes_first_and_focus_is_seen(wide: Opened) -> None:
 
 
 def test_nothing_moves_for_those_who_want_no_motion(running: Any, report: Path) -> None:
-    with opened(running, report, reduced_motion="reduce") as found:
-        moving = found.page.evaluate(
+    with opened(running, report, reduced_motion="reduce") as page:
+        moving = page.page.evaluate(
             """() => [...document.querySelectorAll('body *')]
             .filter(el => !el.closest('.js-plotly-plot'))
             .filter(el => parseFloat(getComputedStyle(el).transitionDuration) > 0).length"""
         )
         assert moving == 0
         behaviour = "getComputedStyle(document.documentElement).scrollBehavior"
-        assert found.page.evaluate(behaviour) == "auto"
+        assert page.page.evaluate(behaviour) == "auto"

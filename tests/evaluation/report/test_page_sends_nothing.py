@@ -38,8 +38,8 @@ def test_every_chart_is_drawn_with_the_settings_that_send_nothing() -> None:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the report in")
 def test_no_control_of_any_chart_offers_to_send_it(tmp_path: Path) -> None:
-    found = four_media(tmp_path / "media")
-    page = evaluate(found, report=tmp_path / "report", against=found).report
+    data = four_media(tmp_path / "media")
+    page = evaluate(data, report=tmp_path / "report", against=data).report
     assert page is not None
     with browser() as running, opened(running, page.parent) as shown:
         charts = shown.page.evaluate(CHARTS)
@@ -64,8 +64,8 @@ def test_hostile_names_draw_no_element_and_ask_for_nothing(tmp_path: Path) -> No
         rows.append({"path": f"{i} {text}", "modality": f"{i % 2}<a href=//t>", "group": text})
         rows[-1]["label"] = f"{i % 3} {EVIL[15 + i % 2]}"
     vectors = np.random.default_rng(0).normal(size=(len(rows), 4))
-    found = dataset(tmp_path / "set", rows, vectors, "", CARRIED)
-    page = evaluate(found, report=tmp_path / "report").report
+    data = dataset(tmp_path / "set", rows, vectors, "", CARRIED)
+    page = evaluate(data, report=tmp_path / "report").report
     assert page is not None
     with browser() as running, opened(running, page.parent) as shown:
         assert sorted(shown.page.evaluate(CHARTS)) == ["confusion", "curves", "map", "ranks"]

@@ -49,8 +49,8 @@ def judged(root: Path, names: list[str], space: str, against: str = "") -> Evalu
     here = dataset(root / "here", rows, rng.normal(size=(12, 4)), "", CARRIED)
     other = root / (against or "other")
     dataset(other, rows, rng.normal(size=(12, 4)), "", CARRIED)
-    found = evaluate(here, against=other, fail_under="label:image-text/mAP=1.01")
-    return replace(found, provenance=replace(found.provenance, space=f"s {space}"))
+    evaluation = evaluate(here, against=other, fail_under="label:image-text/mAP=1.01")
+    return replace(evaluation, provenance=replace(evaluation.provenance, space=f"s {space}"))
 
 
 class Structure(HTMLParser):
@@ -85,9 +85,9 @@ def light_pages() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def benign(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluation, Path]:
     root = tmp_path_factory.mktemp("benign")
-    found = judged(root, ["x"], "x")
-    write_report(found, root / "report", MediaFiles())
-    return found, root / "report"
+    evaluation = judged(root, ["x"], "x")
+    write_report(evaluation, root / "report", MediaFiles())
+    return evaluation, root / "report"
 
 
 @GENTLE
@@ -99,12 +99,12 @@ def test_names_are_text_in_the_terminal_and_in_markdown(
     names: list[str],
     space: str,
 ) -> None:
-    found = judged(tmp_path, names, space)
+    evaluation = judged(tmp_path, names, space)
     capsys.readouterr()
-    print_tables(found)
+    print_tables(evaluation)
     lines = capsys.readouterr().out.split("\n")
     assert not any(CONTROL.search(line) for line in lines)
-    assert outline(markdown(found.to_dict())) == outline(markdown(benign[0].to_dict()))
+    assert outline(markdown(evaluation.to_dict())) == outline(markdown(benign[0].to_dict()))
 
 
 @settings(GENTLE, max_examples=10)
@@ -120,8 +120,8 @@ def test_each_evil_name_is_text_on_the_page(
     benign: tuple[Evaluation, Path], tmp_path: Path
 ) -> None:
     for start in range(0, len(EVIL), 3):
-        found = judged(tmp_path, list(EVIL[start : start + 3]), EVIL[start])
-        report = write_report(found, tmp_path / "r", MediaFiles()).parent
+        evaluation = judged(tmp_path, list(EVIL[start : start + 3]), EVIL[start])
+        report = write_report(evaluation, tmp_path / "r", MediaFiles()).parent
         assert_only_text(report, benign[1])
 
 
@@ -147,8 +147,8 @@ def test_names_in_json_are_what_they_are(tmp_path: Path) -> None:
 def test_a_dataset_beside_it_with_markup_in_its_name_is_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    found = judged(tmp_path, ["[/x]"], "[/bold]", against="[/x] [red]")
-    print_tables(found)
+    evaluation = judged(tmp_path, ["[/x]"], "[/bold]", against="[/x] [red]")
+    print_tables(evaluation)
     said: Any = capsys.readouterr().out
     assert "[/x] [red]" in "".join(said.split("\n"))
     assert "s [/bold]" in said

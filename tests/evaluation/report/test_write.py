@@ -39,7 +39,7 @@ def report(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(report: Path) -> dict[str, Any]:
+def numbers(report: Path) -> dict[str, Any]:
     def never(name: str) -> float:
         raise AssertionError(f"{name} is no JSON")
 
@@ -53,12 +53,12 @@ def page(report: Path) -> str:
     return (report / "report.html").read_text("utf-8")
 
 
-def test_report_is_four_whole_files(report: Path, found: dict[str, Any]) -> None:
+def test_report_is_four_whole_files(report: Path, numbers: dict[str, Any]) -> None:
     names = ["queries.parquet", "report.html", "report.json", "report.md"]
     assert sorted(p.name for p in report.iterdir()) == names
     queries = pq.read_table(report / "queries.parquet")
-    assert len(queries) == sum(r["queries"] + r["unanswerable"] for r in found["retrieval"])
-    row = found["retrieval"][0]
+    assert len(queries) == sum(r["queries"] + r["unanswerable"] for r in numbers["retrieval"])
+    row = numbers["retrieval"][0]
     mine = [
         q["mAP"]
         for q in queries.to_pylist()
@@ -68,10 +68,10 @@ def test_report_is_four_whole_files(report: Path, found: dict[str, Any]) -> None
     assert np.mean([m for m in mine if m is not None]) == pytest.approx(row["metrics"]["mAP"])
 
 
-def test_matrices_say_the_numbers_of_the_json(page: str, found: dict[str, Any]) -> None:
+def test_matrices_say_the_numbers_of_the_json(page: str, numbers: dict[str, Any]) -> None:
     tables = read_page(page).titled
-    assert len(found["retrieval"]) == 24
-    for row in found["retrieval"]:
+    assert len(numbers["retrieval"]) == 24
+    for row in numbers["retrieval"]:
         for metric in METRICS:
             start = f"{metric.name}, relevant by {row['relevance']}:"
             table = next(t for title, t in tables.items() if title.startswith(start))
@@ -82,23 +82,23 @@ def test_matrices_say_the_numbers_of_the_json(page: str, found: dict[str, Any]) 
             assert cell.split() == [number(shown[0]), bounds, "chance", number(shown[1])]
 
 
-def test_charts_draw_the_numbers_of_the_json(report: Path, found: dict[str, Any]) -> None:
+def test_charts_draw_the_numbers_of_the_json(report: Path, numbers: dict[str, Any]) -> None:
     charts = data_of(report, "charts")
-    for drawn, row in zip(charts["retrieval"], found["retrieval"], strict=True):
+    for drawn, row in zip(charts["retrieval"], numbers["retrieval"], strict=True):
         assert (drawn["k"], drawn["R"]) == (row["recall_curve"]["k"], row["recall_curve"]["R"])
         assert (drawn["upto"], drawn["queries"]) == tuple(row["first_ranks"].values())
         for cut in (1, 5):
             at = drawn["k"].index(cut)
             assert drawn["chance"][at] == pytest.approx(row["chance"][f"R@{cut}"])
-    for drawn, row in zip(charts["classification"], found["classification"], strict=True):
+    for drawn, row in zip(charts["classification"], numbers["classification"], strict=True):
         assert drawn["confusion"] == row["confusion"]
         assert drawn["errors"] == row["most_confused"]
 
 
-def test_classification_says_metrics_with_intervals(page: str, found: dict[str, Any]) -> None:
+def test_classification_says_metrics_with_intervals(page: str, numbers: dict[str, Any]) -> None:
     tables = read_page(page).titled
     lines = tables["Classification by modality and method, with 95 % intervals"][1:]
-    for line, row in zip(lines, found["classification"], strict=True):
+    for line, row in zip(lines, numbers["classification"], strict=True):
         cells = [
             f"{number(value)} {span(row['intervals'][name])}"
             for name, value in row["metrics"].items()
@@ -106,10 +106,10 @@ def test_classification_says_metrics_with_intervals(page: str, found: dict[str, 
         assert line == [row["modality"], row["method"], *cells, number(row["chance"])]
 
 
-def test_comparison_says_changes_intervals_and_p(page: str, found: dict[str, Any]) -> None:
+def test_comparison_says_changes_intervals_and_p(page: str, numbers: dict[str, Any]) -> None:
     lines = read_page(page).titled["Changes by direction"][1:]
-    assert len(lines) == len(found["comparison"]["changes"]) > 0
-    for line, c in zip(lines, found["comparison"]["changes"], strict=True):
+    assert len(lines) == len(numbers["comparison"]["changes"]) > 0
+    for line, c in zip(lines, numbers["comparison"]["changes"], strict=True):
         low, high = c["interval"]
         assert line[:6] == [
             f"{c['query']} → {c['target']}",
@@ -123,29 +123,31 @@ def test_comparison_says_changes_intervals_and_p(page: str, found: dict[str, Any
         better = c["p_holm"] < 0.05
         sign = line[9].strip()[0]
         assert sign == ("○" if not better else "▲" if c["difference"] > 0 else "▼")
-    assert f"Against {found['comparison']['other']}" in page
-    for value in found["comparison"]["neighbour_overlap"].values():
+    assert f"Against {numbers['comparison']['other']}" in page
+    for value in numbers["comparison"]["neighbour_overlap"].values():
         assert f"<dd>{number(value)}</dd>" in page
 
 
 def test_verdict_comes_first_then_bounds_faults_and_matrix(
-    page: str, found: dict[str, Any]
+    page: str, numbers: dict[str, Any]
 ) -> None:
-    assert found["missed"]
-    assert found["faults"]
+    assert numbers["missed"]
+    assert numbers["faults"]
     marks = ['class="verdict"', 'id="h-missed"', 'id="h-faults"', 'id="h-retrieval"', 'id="map"']
     places = [page.index(mark) for mark in marks]
     assert places == sorted(places)
-    assert page.count('class="tag"') == len(found["faults"])
-    for fault in found["faults"]:
+    assert page.count('class="tag"') == len(numbers["faults"])
+    for fault in numbers["faults"]:
         assert f'<span class="tag">{fault["kind"]}</span>' in page
 
 
-def test_markdown_says_the_verdict_and_the_fingerprint(report: Path, found: dict[str, Any]) -> None:
+def test_markdown_says_the_verdict_and_the_fingerprint(
+    report: Path, numbers: dict[str, Any]
+) -> None:
     text = (report / "report.md").read_text("utf-8")
-    assert found["space"]["fingerprint"] in text
-    assert markdown_text(found["verdict"]) in text
-    for name, words in {**found["protocol"], **found["metrics"]}.items():
+    assert numbers["space"]["fingerprint"] in text
+    assert markdown_text(numbers["verdict"]) in text
+    for name, words in {**numbers["protocol"], **numbers["metrics"]}.items():
         assert f"- {name}: {markdown_text(words)}" in text
 
 

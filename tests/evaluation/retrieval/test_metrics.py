@@ -45,7 +45,7 @@ def test_equal_to_pytrec_eval_where_nothing_ties(seed: int) -> None:
     queries, targets = unit(rng, 9), unit(rng, 40)
     grades = rng.choice([0, 0, 0, 1, 2, 3], (9, 40))
     grades[:, 0] = 1
-    found = score(queries, targets, [graded(grades)])[0]
+    result = score(queries, targets, [graded(grades)])[0]
     scores = queries.astype(float) @ targets.T.astype(float)
     run = {f"q{i}": {f"d{j}": float(s) for j, s in enumerate(row)} for i, row in enumerate(scores)}
     judged = {f"q{i}": {f"d{j}": int(g) for j, g in enumerate(row)} for i, row in enumerate(grades)}
@@ -62,8 +62,8 @@ def test_equal_to_pytrec_eval_where_nothing_ties(seed: int) -> None:
         "recall@10": "recall_10",
     }
     for ours, reference in names.items():
-        expected = [theirs[f"q{i}"][reference] for i in found.queries]
-        assert np.abs(found.values[ours] - expected).max() < 1e-6, ours
+        expected = [theirs[f"q{i}"][reference] for i in result.queries]
+        assert np.abs(result.values[ours] - expected).max() < 1e-6, ours
 
 
 def plain_metrics(grades: list[int]) -> dict[str, float]:
@@ -108,20 +108,20 @@ def test_constant_encoder_scores_exact_chance_on_every_metric(rng: np.random.Gen
     one = unit(rng, 1, 33)
     keys = np.concatenate([np.repeat(np.arange(10), 7), [10, 10]])
     vectors = np.repeat(one, len(keys), 0)
-    found = score(vectors, vectors, [SameKey(keys, keys)])[0]
-    for name, chance in found.chance().items():
-        assert found.mean(name) == pytest.approx(chance, abs=1e-9), name
-    assert found.mean("nAUC") == pytest.approx(0, abs=1e-9)
-    seven = found.relevant == 7
+    result = score(vectors, vectors, [SameKey(keys, keys)])[0]
+    for name, chance in result.chance().items():
+        assert result.mean(name) == pytest.approx(chance, abs=1e-9), name
+    assert result.mean("nAUC") == pytest.approx(0, abs=1e-9)
+    seven = result.relevant == 7
     for cut in (1, 5, 10):
         chance = 1 - comb(65, cut) / comb(72, cut)
-        assert np.abs(found.values[f"R@{cut}"][seven] - chance).max() < 1e-9
-    assert np.abs(found.values["P@10"][seven] - 7 / 72).max() < 1e-9
-    assert np.abs(found.values["recall@10"] - 10 / 72).max() < 1e-9
-    assert found.mean("median rank") == pytest.approx(73 / 8)
+        assert np.abs(result.values[f"R@{cut}"][seven] - chance).max() < 1e-9
+    assert np.abs(result.values["P@10"][seven] - 7 / 72).max() < 1e-9
+    assert np.abs(result.values["recall@10"] - 10 / 72).max() < 1e-9
+    assert result.mean("median rank") == pytest.approx(73 / 8)
     shuffled = np.random.default_rng(1)
     drawn = [plain_metrics(list(shuffled.permutation(keys == 0)))["mAP"] for _ in range(4000)]
-    assert found.values["mAP"][0] == pytest.approx(np.mean(drawn), abs=0.01)
+    assert result.values["mAP"][0] == pytest.approx(np.mean(drawn), abs=0.01)
 
 
 def test_large_ties_keep_their_precision() -> None:
@@ -132,21 +132,21 @@ def test_large_ties_keep_their_precision() -> None:
     one[before:] = [0, 1]
     grades = np.zeros(len(one))
     grades[before : before + count] = 1
-    found = score(np.array([[1, 0]], np.float32), one, [graded(grades[None])])[0]
+    result = score(np.array([[1, 0]], np.float32), one, [graded(grades[None])])[0]
     offset = np.arange(size)
     expected = 1 + offset * (count - 1) / (size - 1)
     by_sum = (count / size * expected / (before + offset + 1)).sum() / count
-    assert found.values["mAP"][0] == pytest.approx(by_sum, rel=1e-10)
+    assert result.values["mAP"][0] == pytest.approx(by_sum, rel=1e-10)
 
 
 def test_hand_made_case() -> None:
-    found = scored([0.9, 0.8, 0.7, 0.6], np.array([0, 1, 0, 1])).values
-    assert found["mAP"][0] == pytest.approx((1 / 2 + 2 / 4) / 2)
-    assert found["MRR"][0] == pytest.approx(1 / 2)
-    assert (found["R@1"][0], found["R@5"][0]) == (0.0, 1.0)
-    assert found["median rank"][0] == 2.0
+    values = scored([0.9, 0.8, 0.7, 0.6], np.array([0, 1, 0, 1])).values
+    assert values["mAP"][0] == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert values["MRR"][0] == pytest.approx(1 / 2)
+    assert (values["R@1"][0], values["R@5"][0]) == (0.0, 1.0)
+    assert values["median rank"][0] == 2.0
     gain = 1 / np.log2(3) + 1 / np.log2(5)
-    assert found["nDCG@10"][0] == pytest.approx(gain / (1 + 1 / np.log2(3)))
+    assert values["nDCG@10"][0] == pytest.approx(gain / (1 + 1 / np.log2(3)))
 
 
 def test_every_metric_has_a_name_and_a_help_of_its_own() -> None:
@@ -158,13 +158,13 @@ def test_every_metric_has_a_name_and_a_help_of_its_own() -> None:
 
 
 def test_means_are_of_values_between_0_and_1(rng: np.random.Generator) -> None:
-    """What the intervals of a mean and its comparison rest on."""
+    """The intervals of a mean and its comparison rest on this."""
     keys = rng.integers(0, 5, 80)
-    found = score(unit(rng, 80), unit(rng, 80), [SameKey(keys, keys)])[0]
+    result = score(unit(rng, 80), unit(rng, 80), [SameKey(keys, keys)])[0]
     for metric in MEANS:
-        values = found.values[metric.name]
+        values = result.values[metric.name]
         assert -1e-12 < values.min() <= values.max() < 1 + 1e-12, metric.name
-        assert found.mean(metric.name) == pytest.approx(values.mean())
+        assert result.mean(metric.name) == pytest.approx(values.mean())
 
 
 def test_the_best_ranking_is_best_and_the_worst_worst_on_every_metric() -> None:

@@ -1,4 +1,4 @@
-"""What is relevant: keys, moments that overlap, and judgements from a file."""
+"""Relevance by keys, by moments that overlap, and by judgements from a file."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_the_same_key_is_relevant_and_an_unknown_one_to_nothing(
     judge = SameKey(np.array(queries, int), np.array(targets, int))
     lengths = [0]
     for i, key in enumerate(queries):
-        found, grades = judge.of(i)
+        relevant, grades = judge.of(i)
         expected = [j for j, other in enumerate(targets) if key == other and key >= 0]
-        assert found.tolist() == expected
+        assert relevant.tolist() == expected
         assert grades.tolist() == [1.0] * len(expected)
-        lengths.append(len(found))
+        lengths.append(len(relevant))
     assert judge.most == max(lengths)
 
 
@@ -86,8 +86,8 @@ def test_judgements_of_every_form_are_the_same(make_table: Make, tmp_path: Path,
     images = items.select(items.modality == "image")
     sounds = items.select(items.modality == "audio")
     judge = qrels.between(images, sounds)
-    found = [(i, *judge.of(i)) for i in range(3)]
-    assert [(i, t.tolist(), g.tolist()) for i, t, g in found] == [
+    relevant = [(i, *judge.of(i)) for i in range(3)]
+    assert [(i, t.tolist(), g.tolist()) for i, t, g in relevant] == [
         (0, [0], [2.0]),
         (1, [], []),
         (2, [1], [1.0]),

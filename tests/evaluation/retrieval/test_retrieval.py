@@ -73,27 +73,27 @@ def test_where_nearly_all_ties_screening_gives_way(
     sorted_ = score(vectors, vectors, [SameKey(keys, keys)])[0]
     monkeypatch.setattr(screening, "FEWEST_ITEMS", 1)
     monkeypatch.setattr(screening, "MOST_CLOSE", 1000)
-    found = score(vectors, vectors, [SameKey(keys, keys)])[0]
-    same(sorted_, found)
-    assert found.summary() == pytest.approx(found.chance(), abs=1e-9, nan_ok=True)
+    result = score(vectors, vectors, [SameKey(keys, keys)])[0]
+    same(sorted_, result)
+    assert result.summary() == pytest.approx(result.chance(), abs=1e-9, nan_ok=True)
 
 
 def test_an_item_is_never_its_own_answer(rng: np.random.Generator) -> None:
     vectors = unit(rng, 6)
     keys = np.array([0, 0, 1, 1, 2, -1])
     own = np.stack([np.arange(6), np.arange(1, 7)], 1)
-    found = score(vectors, vectors, [SameKey(keys, keys)], own)[0]
-    assert found.queries.tolist() == [0, 1, 2, 3]
-    assert found.unanswerable.tolist() == [4, 5]
-    assert found.targets.tolist() == [5] * 4
+    result = score(vectors, vectors, [SameKey(keys, keys)], own)[0]
+    assert result.queries.tolist() == [0, 1, 2, 3]
+    assert result.unanswerable.tolist() == [4, 5]
+    assert result.targets.tolist() == [5] * 4
 
 
 def test_unknown_keys_are_relevant_to_nothing(rng: np.random.Generator) -> None:
     unknown = np.full(3, -1)
-    found = score(unit(rng, 3), unit(rng, 3), [SameKey(unknown, unknown)])[0]
-    assert found.unanswerable.tolist() == [0, 1, 2]
-    assert np.isnan(found.mean("mAP"))
-    assert all(np.isnan(value) for value in found.chance().values())
+    result = score(unit(rng, 3), unit(rng, 3), [SameKey(unknown, unknown)])[0]
+    assert result.unanswerable.tolist() == [0, 1, 2]
+    assert np.isnan(result.mean("mAP"))
+    assert all(np.isnan(value) for value in result.chance().values())
 
 
 def test_nothing_to_rank_is_no_error() -> None:
@@ -107,9 +107,9 @@ def test_nothing_to_rank_is_no_error() -> None:
 
 def test_recall_curve_ends_where_everything_is_found(rng: np.random.Generator) -> None:
     keys = np.arange(40) % 8
-    found = score(unit(rng, 40), unit(rng, 40), [SameKey(keys, keys)])[0]
-    curve = found.recall_curve(np.array([1, 5, 10, 36, 40]))
-    assert curve[:3].tolist() == pytest.approx([found.mean(f"R@{k}") for k in (1, 5, 10)])
+    result = score(unit(rng, 40), unit(rng, 40), [SameKey(keys, keys)])[0]
+    curve = result.recall_curve(np.array([1, 5, 10, 36, 40]))
+    assert curve[:3].tolist() == pytest.approx([result.mean(f"R@{k}") for k in (1, 5, 10)])
     assert curve[3:].tolist() == [1.0, 1.0]
     assert (np.diff(curve) >= 0).all()
 

@@ -27,7 +27,7 @@ def make_items(vectors: np.ndarray, **columns: Any) -> Items:
         return values
 
     nowhere = np.full(count, np.nan)
-    found = Items(
+    items = Items(
         vectors=vectors.astype(np.float32),
         segments=None,
         path=column("path", [f"{i:06d}.bin" for i in range(count)]),
@@ -40,7 +40,7 @@ def make_items(vectors: np.ndarray, **columns: Any) -> Items:
         end=columns.pop("end", nowhere),
     )
     assert not columns
-    return found
+    return items
 
 
 def changed(items: Items, field: str, rows: Any, value: object) -> Items:
@@ -134,7 +134,7 @@ SHAPES = {
 
 def asked_by_key(items: Items) -> list[QueryCount]:
     """Count what has an answer as retrieval would: in every direction whose sides have keys."""
-    found = []
+    planted = []
     pairs = list(permutations(items.modalities, 2)) or [(m, m) for m in items.modalities]
     for notion in NOTIONS:
         keys = items.keys(notion)
@@ -146,5 +146,7 @@ def asked_by_key(items: Items) -> list[QueryCount]:
                 continue
             missing = asked[counts[keys[asked]] <= (query == target)]
             paths = tuple(items.path[missing[:5]])
-            found.append(QueryCount(f"{query} → {target}", notion, len(asked), len(missing), paths))
-    return found
+            planted.append(
+                QueryCount(f"{query} → {target}", notion, len(asked), len(missing), paths)
+            )
+    return planted

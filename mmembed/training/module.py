@@ -57,7 +57,8 @@ class ContrastiveModule(pl.LightningModule):
             epoch. None for :class:`~mmembed.training.optim.WarmupCosine`.
 
     Raises:
-        ConfigError: a pair names a modality that the space lacks, or a value is out of range.
+        ConfigError: a pair names a modality that the space lacks, a field has another name than its
+            kind, or a value is out of range.
     """
 
     def __init__(
@@ -76,6 +77,12 @@ class ContrastiveModule(pl.LightningModule):
             raise ConfigError(
                 f"model.temperature {temperature}: needs 0 < least_temperature <= temperature"
             )
+        for field, kind in space.fields.items():
+            if field != kind:
+                raise ConfigError(
+                    f"model.space.encoders.{field}: is a field of kind {kind}, and samples name "
+                    f"media by their kind; call it {kind} to train it"
+                )
         self.space = space
         self.loss = loss or InfoNCE()
         self.class_loss = class_loss

@@ -151,7 +151,7 @@ def run(words: list[str]) -> int:
                 parser_kwargs={"prog": "mmembed"},
             )
     except ConfigError as error:
-        raise ConfigError(f"{_place(words, str(error))}{error}") from None
+        raise ConfigError(f"{_place(words, str(error))}{error}", advice=error.advice) from None
     except ValueError as error:  # of a class that a config chose, said while it was made
         if isinstance(error.__cause__, MmembedError):
             raise error.__cause__ from None

@@ -135,7 +135,7 @@ class MediaFile:
                 return content.read_at(offset, count)
             rest = max(0, os.fstat(content.fileno()).st_size - offset)
             count = rest if count < 0 else min(count, rest)  # headers may declare any length
-            return os.pread(content.fileno(), count, offset) if count else b""
+            return self._read(content, count, offset) if count else b""
         except (OSError, ValueError) as error:
             raise MediaError(self.name, stage, f"can't be read: {error}") from None
 
@@ -152,6 +152,13 @@ class MediaFile:
         """Return what a C library reads: the descriptor of a file on disk, else a file object."""
         content = self._content
         return self._rewound(content) if isinstance(content, io.FileIO) else self.stream()
+
+    def _read(self, file: io.FileIO, count: int, offset: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(file.fileno(), count, offset)
+        with open(self.name, "rb") as again:  # on Windows a read moves the one position there is
+            again.seek(offset)
+            return again.read(count)
 
     @staticmethod
     def _rewound(file: io.FileIO) -> int:

@@ -150,7 +150,12 @@ def test_an_open_file_is_looked_at_once(
     assert len(sniffs) == len(probes) == len(media)
 
 
-def test_reading_bytes_disturbs_no_decoder(media: dict[str, bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("positioned", [True, False], ids=["positioned", "as on Windows"])
+def test_reading_bytes_disturbs_no_decoder(
+    media: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, positioned: bool
+) -> None:
+    if not positioned:
+        monkeypatch.delattr(os, "pread")
     path = tmp_path / "file.mp3"
     path.write_bytes(media["mp3"])
 
@@ -167,7 +172,12 @@ def test_reading_bytes_disturbs_no_decoder(media: dict[str, bytes], tmp_path: Pa
     assert np.array_equal(left_alone, read_meanwhile)
 
 
-def test_any_part_can_be_read_and_no_more_than_is_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("positioned", [True, False], ids=["positioned", "as on Windows"])
+def test_any_part_can_be_read_and_no_more_than_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, positioned: bool
+) -> None:
+    if not positioned:
+        monkeypatch.delattr(os, "pread")
     data = bytes(range(256)) * 40
     path = tmp_path / "file"
     path.write_bytes(data)

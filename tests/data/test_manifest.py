@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 import pytest
 
 from mmembed.data.manifest import read_samples
 from mmembed.errors import ManifestError
 from mmembed.store.manifest import COLUMNS, read_manifest
 from tests.embedding.conftest import Blindness, blindness  # noqa: F401
+from tests.store.test_manifest import write
 
 ROWS = {"image": ["a/1.png", "a/2.png", None], "audio": [None, "2.wav", "3.wav"]}
 
@@ -23,17 +22,6 @@ def touch(root: Path, *names: str) -> None:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("hello")
-
-
-def write(path: Path, columns: dict) -> Path:
-    table = pa.table(columns)
-    if path.suffix == ".parquet":
-        pq.write_table(table, path)
-    elif path.suffix == ".csv":
-        pyarrow.csv.write_csv(table, path)
-    else:
-        path.write_text("\n".join(json.dumps(row) for row in table.to_pylist()))
-    return path
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])

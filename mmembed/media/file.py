@@ -29,7 +29,7 @@ class MediaInfo:
     A field is None where it does not apply or the file does not say.
 
     Attributes:
-        modality: ``image``, ``audio``, ``video`` or ``text``.
+        modality: of :mod:`mmembed.modality`.
         format: by content, in lower case: ``jpeg``, ``wav``, ``mp4`` …
         width: pixels as shown, after rotation by EXIF or the display matrix.
         height: pixels as shown.
@@ -39,6 +39,7 @@ class MediaInfo:
         channels: of the sound (track).
         has_audio: whether there is sound.
         sound_seconds: when the sound track of a video ends, counted from its first frame.
+        text: the content of a text file, or of a cell that holds a text or ids.
     """
 
     modality: Modality
@@ -51,6 +52,7 @@ class MediaInfo:
     channels: int | None = None
     has_audio: bool = False
     sound_seconds: float | None = None
+    text: str | None = None
 
 
 class MediaFile:
@@ -81,6 +83,19 @@ class MediaFile:
             self.name = os.fspath(source)
             self._content = _open(self.name)
 
+    @classmethod
+    def of_cell(cls, name: str, modality: Modality, content: str) -> MediaFile:
+        """Return a cell of a manifest as a file, which needs no probing.
+
+        Args:
+            name: how errors name it.
+            modality: of what it holds.
+            content: the text, or ids as :mod:`mmembed.store.cells` writes them.
+        """
+        file = cls(content.encode("utf-8", "surrogatepass"))
+        file.name, file.info = name, MediaInfo(modality, "cell", text=content)
+        return file
+
     def __enter__(self) -> MediaFile:
         return self
 
@@ -110,14 +125,14 @@ class MediaFile:
     def sniffed(self) -> tuple[Modality, str] | None:
         """The likely modality and the format (``("image", "jpeg")``), None if unknown.
 
-        Only magic bytes are read (and, for text, the whole of a file that ends in ``.txt``). A
+        Only magic bytes are read (and, for text, the whole of a file that ends in ``.txt``); a
+        modality that another package added is told after mmembed's own. A
         container that may hold either (MP4, WebM, MKV, AVI …) is taken for a video here.
 
         Raises:
             MediaError: not readable.
         """
-        named_text = self.name.lower().endswith(".txt")  # memory is named ``<bytes>``
-        return sniff(self.read_at, named_text)
+        return sniff(self.read_at, os.path.splitext(self.name)[1].lower())
 
     def read_at(self, offset: int, count: int, *, stage: Stage = "probe") -> bytes:
         """Return up to ``count`` bytes from ``offset`` on, all of them if it is negative.

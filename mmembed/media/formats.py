@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mmembed.modality import Modality
+from mmembed.modality import Modality, extra_kinds
 
 ReadAt = Callable[[int, int], bytes]
 """From an offset and a count to bytes of a file, all that follow if the count is negative."""
@@ -74,12 +74,13 @@ MP3_KBPS = {  # by version is 1, layer; ISO 11172-3 and 13818-3
 }
 
 
-def sniff(read_at: ReadAt, named_text: bool) -> tuple[Modality, str] | None:
+def sniff(read_at: ReadAt, suffix: str) -> tuple[Modality, str] | None:
     """Return the likely modality and the format (``("image", "jpeg")``), None if unknown.
 
     Args:
         read_at: reads the file.
-        named_text: whether it is called a text, which has no magic bytes; all of it is read then.
+        suffix: the end of its name, in lower case: a text has no magic bytes, and all of it is
+            read then.
     """
     head = read_at(0, HEAD_BYTES)
     skipped = 0
@@ -89,9 +90,17 @@ def sniff(read_at: ReadAt, named_text: bool) -> tuple[Modality, str] | None:
     known = _by_magic(head) or _by_structure(head)
     if known is None and skipped:
         return "audio", "mp3"
-    if known is None and head and named_text and _is_text(read_at(0, -1)):
+    if known is None and head and suffix == ".txt" and _is_text(read_at(0, -1)):
         return "text", "txt"
-    return known
+    return known or _of_other_packages(head, suffix)
+
+
+def _of_other_packages(head: bytes, suffix: str) -> tuple[Modality, str] | None:
+    for kind in extra_kinds():
+        named = suffix in kind.suffixes
+        if head and (head.startswith(kind.magic) if kind.magic else named):
+            return kind.name, suffix.removeprefix(".")
+    return None
 
 
 def id3_bytes(head: bytes) -> int:

@@ -54,9 +54,11 @@ def _probe(file: MediaFile) -> MediaInfo:
         raise MediaError(file.name, "probe", message)
     modality, kind = file.sniffed
     if modality == "text":
-        return MediaInfo("text", kind)
+        return MediaInfo("text", kind, text=file.read_at(0, -1).decode("utf-8-sig"))
     if modality == "image":
         return _probe_image(file, kind)
+    if modality not in ("audio", "video"):
+        return MediaInfo(modality, kind)
     if kind in BY_SOUNDFILE and (info := _probe_sound(file, kind)):
         return info
     return _probe_container(file, kind)

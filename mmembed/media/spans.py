@@ -1,6 +1,7 @@
-"""Spans of long media and times of its frames: pure arithmetic on seconds.
+"""Spans of long media and texts, and times of frames: pure arithmetic on seconds and characters.
 
-Spans are half-open ``[start_seconds, end_seconds)`` and measured from the first sample or frame.
+Spans are half-open. Those of media are ``[start_seconds, end_seconds)``, measured from the first
+sample or frame; those of texts are ``[start_char, end_char)``.
 This module knows nothing of files, rates or decoders.
 """
 
@@ -31,6 +32,24 @@ class Span:
     def length_seconds(self) -> float:
         """Seconds between start and end."""
         return self.end_seconds - self.start_seconds
+
+
+@dataclass(frozen=True)
+class TextSpan:
+    """A half-open piece ``[start_char, end_char)`` of a text, ``index`` counting from 0."""
+
+    index: int
+    start_char: int
+    end_char: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_char <= self.end_char:
+            raise ValueError(
+                f"a span needs 0 <= start <= end, got characters {self.start_char}-{self.end_char}"
+            )
+
+
+AnySpan = Span | TextSpan
 
 
 def cut(

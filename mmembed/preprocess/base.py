@@ -1,4 +1,6 @@
-"""The base of every preprocess: a media file, or one span of it, to the values of one encoder.
+"""The base of every preprocess: an item, or one span of it, to the values of one encoder.
+
+An item is a media file, or a cell of a manifest that holds a text or ids.
 
 A preprocess is a frozen dataclass: it is saved in ``space.json``, is part of a space's
 fingerprint, and is cheap to send to decode workers (which therefore never load torch).
@@ -9,25 +11,33 @@ video values stay ``uint8`` until then. It knows nothing of encoders, batches or
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mmembed.media.probe import MediaInfo, Source
-from mmembed.media.spans import Span
+from mmembed.media.spans import AnySpan
 from mmembed.modality import Modality
 
 
 class Preprocess(ABC):
-    """All that turns one media file, or one span of it, into the values of one encoder."""
+    """All that turns one item, or one span of it, into the values of one encoder.
+
+    Attributes:
+        modality: the kind of the items.
+        varies: whether values differ in length, so that a batch is padded and has a mask.
+        is_fitted: whether it can be used; one that learns from data can't before it did.
+    """
 
     modality: ClassVar[Modality]
+    varies: ClassVar[bool] = True
     min_seconds = 0.0
+    is_fitted = True
 
     @abstractmethod
     def load(
-        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+        self, source: Source, span: AnySpan | None = None, *, allow_truncated: bool = False
     ) -> Any:
         """Decode just what is needed of ``source`` (the whole, or one span).
 
@@ -45,17 +55,37 @@ class Preprocess(ABC):
         return length
 
     def bucket(self, values: np.ndarray) -> int | None:
-        """Return the padded length of an item; None for pictures, which all have one shape."""
-        return None if self.modality == "image" else self.padded_length(len(values))
+        """Return the padded length of an item; None where all have one shape."""
+        return self.padded_length(len(values)) if self.varies else None
 
-    def spans(self, info: MediaInfo) -> list[Span | None]:
-        """Return where a file is cut; ``[None]`` for one that is taken whole."""
+    def fitted(self, items: Iterable[str]) -> Preprocess:
+        """Return the preprocess, with all that it has to learn from the training items.
+
+        Args:
+            items: contents of the cells of its field, of the training split alone. A modality
+                whose items are files gets their paths.
+
+        Raises:
+            MmembedError: nothing can be learnt from them.
+        """
+        return self
+
+    def words(self, media: Any) -> str | None:
+        """Return the words of decoded media, for the column ``text``; None where it has none."""
+        return None
+
+    def length(self, info: MediaInfo, span: AnySpan | None) -> int:
+        """Return about how long the values of a span are, so that batches are of like lengths."""
+        return 0
+
+    def spans(self, info: MediaInfo) -> list[AnySpan | None]:
+        """Return where an item is cut; ``[None]`` for one that is taken whole."""
         return [None]
 
     def together(self, info: MediaInfo) -> int:
         """Return how many spans :meth:`load_spans` takes best, a function of the file alone."""
         return 1
 
-    def load_spans(self, source: Source, spans: Sequence[Span | None]) -> list[Any]:
+    def load_spans(self, source: Source, spans: Sequence[AnySpan | None]) -> list[Any]:
         """Decode spans that follow one another, each as :meth:`load` does it."""
         return [self.load(source, span) for span in spans]

@@ -12,7 +12,7 @@ from PIL import Image
 from mmembed.errors import ConfigError
 from mmembed.media.image import decode_image
 from mmembed.media.probe import Source
-from mmembed.media.spans import Span
+from mmembed.media.spans import AnySpan
 from mmembed.modality import Modality
 from mmembed.preprocess.base import Preprocess
 
@@ -40,6 +40,7 @@ class ImagePreprocess(Preprocess):
     """
 
     modality: ClassVar[Modality] = "image"
+    varies: ClassVar[bool] = False
 
     size: int = 224
     resize: Literal["crop", "pad", "squash"] = "crop"
@@ -58,7 +59,7 @@ class ImagePreprocess(Preprocess):
             )
 
     def load(
-        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+        self, source: Source, span: AnySpan | None = None, *, allow_truncated: bool = False
     ) -> np.ndarray:
         """Decode a picture ``(height, width, 3)``, no larger than needed."""
         return decode_image(source, min_side=math.ceil(self.size / self.crop_fraction))

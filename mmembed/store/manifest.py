@@ -1,9 +1,11 @@
 """Manifests: tables of samples in Parquet, CSV or JSONL; nothing is opened but the table itself.
 
-A *sample* is a row with any subset of ``image``, ``audio``, ``video`` (a path, relative to the
-manifest's folder) and ``text`` (the text itself) plus ``id``, ``label``, ``group`` and ``split``.
-Columns whose names start with ``meta_`` are carried through; any other name is refused, since it
-is nearly always a misspelling.
+A *sample* is a row with any subset of media plus ``id``, ``label``, ``group`` and ``split``. A
+column of media is called as the field of a space that takes it, or as its kind: ``image``,
+``audio`` and ``video`` hold a path, relative to the manifest's folder; ``text`` holds the text
+itself, or a list of several; ``category`` holds an id, a list of tags, or tags with weights (see
+:mod:`mmembed.store.cells`). Columns whose names start with ``meta_`` are carried through; any
+other name is refused, since it is nearly always a misspelling.
 """
 
 from __future__ import annotations
@@ -11,79 +13,120 @@ from __future__ import annotations
 import difflib
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmembed.errors import ManifestError, StoreError
+from mmembed.errors.plain_text import one_line
 from mmembed.media.folder import is_folder
-from mmembed.modality import MODALITIES, Modality
+from mmembed.modality import Modality, kinds
 from mmembed.paths import Place, place
+from mmembed.store.cells import contents
 from mmembed.store.external import read_table
 
-MEDIA: tuple[Modality, ...] = tuple(m for m in MODALITIES if m != "text")
-COLUMNS = ("id", *MODALITIES, "label", "group", "split")
+USUAL = ("image", "audio", "video", "text")  # columns that every manifest has, maybe empty
+MEDIA: tuple[Modality, ...] = USUAL[:3]  # those of them that hold paths
+ABOUT = ("label", "group", "split")
+COLUMNS = ("id", *USUAL, *ABOUT)
 MANIFEST_ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson")
+Fields = Mapping[str, Modality]
 
 
-def read_manifest(path: str | Place) -> pa.Table:
-    """Read a manifest, all columns as strings, with every column of :data:`COLUMNS`.
+def read_manifest(path: str | Place, fields: Fields | None = None) -> pa.Table:
+    """Read a manifest, with every column of :data:`COLUMNS` and of ``fields``.
+
+    Columns are strings; those of texts and ids are lists of strings if a cell of them holds
+    several, and ids are as :func:`mmembed.store.cells.contents` writes them.
+
+    Args:
+        path: of the manifest.
+        fields: the kind of each field of a space; None where there is no space.
 
     Raises:
         ManifestError: nothing there, nothing in it, or columns, ids, groups or splits that can't
             be right.
     """
-    path = place(path)
+    path, fields = place(path), fields or {}
     if is_folder(path) or not path.is_file():
         raise ManifestError(f"{path}: is neither a folder nor a regular file")
     if path.suffix.lower() not in MANIFEST_ENDINGS:
         raise ManifestError(f"{path}: a manifest ends in {', '.join(MANIFEST_ENDINGS)}")
+    known = {**{kind: kind for kind in kinds()}, **fields}
     try:
-        table = read_table(path, COLUMNS)
+        table = read_table(path, ("id", *known, *ABOUT))
     except StoreError as error:
         raise ManifestError(str(error)) from None
-    _check_columns(table.column_names, path)
-    table = _complete(table, path)
-    _check_rows(table, path)
+    _check_columns(table.column_names, path, known)
+    table = _complete(table, path, known, fields)
+    _check_rows(table, path, known)
     return table
 
 
-def _check_columns(names: Sequence[str], path: Place) -> None:
+def column_of(field: str, kind: Modality, fields: Fields, columns: Sequence[str]) -> str | None:
+    """Return the column of a manifest that a field takes: of its name, else of its kind.
+
+    Args:
+        field: name of the field.
+        kind: of the field.
+        fields: the kind of every field of the space; one of two of a kind takes no column that
+            is called as the kind alone.
+        columns: those of the manifest.
+
+    Returns:
+        None if the manifest has no column for it.
+    """
+    if field in columns:
+        return field
+    alone = list(fields.values()).count(kind) == 1
+    return kind if alone and kind in columns and kind not in fields else None
+
+
+def _check_columns(names: Sequence[str], path: Place, known: Fields) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ManifestError(f"{path}: column {twice[0]} is there twice; keep one of them")
+    columns = ["id", *known, *ABOUT]
     for name in names:
-        if name not in COLUMNS and not name.startswith("meta_"):
-            near = difflib.get_close_matches(name, COLUMNS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(COLUMNS)}."
+        if name not in columns and not name.startswith("meta_"):
+            near = difflib.get_close_matches(name, columns, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(columns)}."
             raise ManifestError(
                 f"{path}: unknown column {name}; {hint} To carry it through, name it meta_{name}."
             )
-    if not set(names) & set(MODALITIES):
-        raise ManifestError(f"{path}: no column of media ({', '.join(MODALITIES)})")
+    if not set(names) & set(known):
+        raise ManifestError(f"{path}: no column of media ({', '.join(known)})")
 
 
-def _complete(table: pa.Table, path: Place) -> pa.Table:
+def _complete(table: pa.Table, path: Place, known: Fields, fields: Fields) -> pa.Table:
+    given = table.column_names
+    more = [name for name in known if name not in COLUMNS and (name in given or name in fields)]
     columns = {}
-    for name in (*COLUMNS, *(n for n in table.column_names if n.startswith("meta_"))):
-        if name in table.column_names:
-            try:
-                column = table[name].cast(pa.string())
-            except pa.ArrowException:
-                raise ManifestError(
-                    f"{path}: column {name} holds {table[name].type}, which is no text or number"
-                ) from None
-            columns[name] = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-        else:
+    for name in ("id", *USUAL, *more, *ABOUT, *(n for n in given if n.startswith("meta_"))):
+        if name not in given:
             columns[name] = pa.nulls(table.num_rows, pa.string())
+        elif name in known and kinds()[known[name]].in_cells:
+            columns[name] = contents(table[name], known[name], f"{path}: column {name}")
+        else:
+            columns[name] = _texts(table[name], f"{path}: column {name}")
     return pa.table(columns)
 
 
-def _check_rows(table: pa.Table, path: Place) -> None:
+def _texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    try:
+        texts = column.cast(pa.string())
+    except pa.ArrowException:
+        held = one_line(column.type)
+        raise ManifestError(f"{where} holds {held}, which is no text or number") from None
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+
+
+def _check_rows(table: pa.Table, path: Place, known: Fields) -> None:
     if table.num_rows == 0:
         raise ManifestError(f"{path}: has no rows")
-    empty = functools.reduce(pc.and_, [pc.is_null(table[m]) for m in MODALITIES])
+    media = [name for name in known if name in table.column_names]
+    empty = functools.reduce(pc.and_, [pc.is_null(table[name]) for name in media])
     count = pc.sum(empty).as_py()
     if count:
         first = pc.index(empty, True).as_py()

@@ -49,7 +49,8 @@ def load_space(
             packages.
     """
     device = usable_device(device)
-    card, packages = read_card(folder), trusted_packages(trust)
+    packages = trusted_packages(trust)
+    card = read_card(folder, packages)
     path = space_file(folder, WEIGHTS)
 
     def make() -> Space:

@@ -3,6 +3,7 @@
 from mmembed.encoders.audio import AudioEncoder
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.image import ImageEncoder
+from mmembed.encoders.text import TextEncoder
 from mmembed.encoders.video import VideoEncoder
 
-__all__ = ["AudioEncoder", "Encoder", "ImageEncoder", "VideoEncoder"]
+__all__ = ["AudioEncoder", "Encoder", "ImageEncoder", "TextEncoder", "VideoEncoder"]

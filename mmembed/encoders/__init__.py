@@ -4,6 +4,14 @@ from mmembed.encoders.audio import AudioEncoder
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.category import CategoryEncoder
 from mmembed.encoders.image import ImageEncoder
+from mmembed.encoders.text import TextEncoder
 from mmembed.encoders.video import VideoEncoder
 
-__all__ = ["AudioEncoder", "CategoryEncoder", "Encoder", "ImageEncoder", "VideoEncoder"]
+__all__ = [
+    "AudioEncoder",
+    "CategoryEncoder",
+    "Encoder",
+    "ImageEncoder",
+    "TextEncoder",
+    "VideoEncoder",
+]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Unpack
 
+from mmembed.encoders.assets import assets_of
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.description import describe
 from mmembed.errors import ConfigError, SpaceError
@@ -289,7 +290,7 @@ class Space(nn.Module):
         return fingerprint(self.describe(), self.state_dict())
 
     def save(self, folder: str | Path, training: dict[str, Any] | None = None) -> Path:
-        """Write ``model.safetensors`` and ``space.json`` into ``folder`` and return it.
+        """Write ``model.safetensors``, ``space.json`` and assets into ``folder`` and return it.
 
         Args:
             folder: made if need be; a space already there is replaced, file by file.
@@ -300,5 +301,6 @@ class Space(nn.Module):
             StoreError: the disk is full, or ``folder`` can't be written to.
         """
         own = self.name, self.licence, self.fields
-        save_space(Path(folder), *own, self.describe(), self.state_dict(), training or {})
+        assets = assets_of(dict(self.encoders.items())).values()
+        save_space(Path(folder), *own, self.describe(), self.state_dict(), training or {}, assets)
         return Path(folder)

@@ -68,6 +68,7 @@ def rows_table(
     Raises:
         ValueError: there is not a vector for each row.
     """
+    columns = {"field": columns["modality"], **columns}
     paths, fields, segments = (columns[name] for name in KEY)
     cells = columns.get("cell") or [None] * len(paths)
     lengths = {name: len(columns[name]) for name in schema.names if name in columns}

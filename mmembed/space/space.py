@@ -7,7 +7,7 @@ or of objects in memory. It knows nothing of training, of Parquet or of folders 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -122,6 +122,11 @@ class Space(nn.Module):
                 "them"
             )
         return fields[0]
+
+    def adopt(self, preprocess: Mapping[str, Preprocess]) -> None:
+        """Hand preprocesses that learnt from data to the encoders of their fields."""
+        for field, each in preprocess.items():
+            self._encoder(field).adopt(each)
 
     def embed(self, field: str, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return unit vectors ``(batch, dim)`` of preprocessed values of one field.

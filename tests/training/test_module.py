@@ -119,14 +119,6 @@ def test_misuse_is_named(space: Space, options: dict, message: str) -> None:
         ContrastiveModule(space, **options)
 
 
-def test_fields_of_other_names_are_refused_in_training() -> None:
-    tower = tiny_encoders()["image"]
-    space = Space({"front": tower, "back": copy.deepcopy(tower)}, dim=4)
-    message = r"model.space.encoders.front: is a field of kind image, .* call it image to train it"
-    with pytest.raises(ConfigError, match=message):
-        ContrastiveModule(space)
-
-
 def test_norms_biases_and_temperature_do_not_decay(space: Space) -> None:
     module = ContrastiveModule(space, SigLIP())
     decayed, spared = make_optimizer(module).param_groups

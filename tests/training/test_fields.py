@@ -293,14 +293,6 @@ def test_a_field_in_no_pair_may_lack_items(tmp_path: Path, trainer: pl.Trainer) 
         trainer.fit(both, MediaDataModule(path, space.preprocess, batch_size=8))
 
 
-@pytest.mark.parametrize("name", ["label", "group", "split", "id"])
-def test_a_field_named_as_a_column_of_samples_is_refused(name: str) -> None:
-    space = Space({name: WordEncoder(), "body": WordEncoder()}, dim=4)
-    message = f"model.space.encoders.{name}: a field can't be trained by this name"
-    with pytest.raises(ConfigError, match=message):
-        ContrastiveModule(space)
-
-
 def test_a_checkpoint_without_what_a_field_learnt_is_refused() -> None:
     message = "the checkpoint has nothing that field title learnt; it is of another model"
     with pytest.raises(ConfigError, match=message):

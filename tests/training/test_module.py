@@ -119,6 +119,14 @@ def test_misuse_is_named(space: Space, options: dict, message: str) -> None:
         ContrastiveModule(space, **options)
 
 
+@pytest.mark.parametrize("name", ["label", "group", "split", "id"])
+def test_a_field_named_as_a_column_of_samples_is_refused(name: str) -> None:
+    space = Space({name: tiny_encoders()["image"]}, dim=4)
+    message = f"model.space.encoders.{name}: a field can't be trained by this name"
+    with pytest.raises(ConfigError, match=message):
+        ContrastiveModule(space)
+
+
 def test_norms_biases_and_temperature_do_not_decay(space: Space) -> None:
     module = ContrastiveModule(space, SigLIP())
     decayed, spared = make_optimizer(module).param_groups

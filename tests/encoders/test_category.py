@@ -20,21 +20,11 @@ from mmembed.errors import ConfigError, SpaceError
 from mmembed.media.file import MediaFile
 from mmembed.preprocess.category import MOST_BUCKETS, CategoryPreprocess
 from mmembed.preprocess.vocabulary import Vocabulary
-from tests.encoders import test_contract as contract
 from tests.encoders.contract import Example, features, unit
 
 IDS = [f"id {i:02}" for i in range(60)]
 KNOWN = CategoryPreprocess(Vocabulary.of(IDS))
 HASHED = CategoryPreprocess(buckets=1000)
-CONTRACT = [
-    contract.test_features_have_the_declared_width,
-    contract.test_vector_does_not_depend_on_its_batch,
-    contract.test_a_mask_that_hides_nothing_is_as_none,
-    contract.test_padding_hides_nothing_of_an_item,
-    contract.test_gradient_reaches_every_weight,
-    contract.test_evaluation_has_no_chance_in_it,
-    contract.test_no_weight_of_the_encoder_moves_in_evaluation,
-]
 
 
 def bag(rng: np.random.Generator, size: int, encoder: Encoder) -> np.ndarray:
@@ -63,25 +53,15 @@ def row(encoder: CategoryEncoder, tag: str) -> torch.Tensor:
 
 
 EXAMPLES = {
-    f"category-{pooling}": Example(
-        lambda pooling=pooling: CategoryEncoder(16, pooling, dropout=0.1, preprocess=HASHED), bag
+    f"category-{pooling}-{name}": Example(
+        lambda pooling=pooling, preprocess=preprocess: CategoryEncoder(
+            16, pooling, dropout=0.1, preprocess=preprocess
+        ),
+        bag,
     )
     for pooling in ("mean", "sum")
+    for name, preprocess in (("vocabulary", KNOWN), ("hashed", HASHED))
 }
-WITH_VOCABULARY = {
-    pooling: Example(
-        lambda pooling=pooling: CategoryEncoder(16, pooling, 0.2, 0.1, preprocess=KNOWN), bag
-    )
-    for pooling in ("mean", "sum")
-}
-
-
-@pytest.mark.parametrize("promise", CONTRACT, ids=[each.__name__ for each in CONTRACT])
-@pytest.mark.parametrize("pooling", ["mean", "sum"])
-def test_the_contract_holds_with_a_vocabulary_too(
-    promise: Any, pooling: str, rng: np.random.Generator
-) -> None:
-    promise(WITH_VOCABULARY[pooling], rng)
 
 
 @settings(deadline=None, max_examples=40)

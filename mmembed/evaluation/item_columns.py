@@ -68,7 +68,7 @@ def words(rows: pa.Table, column: str, name: str) -> np.ndarray:
 def texts(rows: pa.Table, name: str) -> np.ndarray:
     """Return the words of each row, None where it has none: ``text``, or else ``caption``."""
     given = words(rows, "text", name)
-    lacking = np.equal(given, None)
+    lacking = np.array([text is None for text in given], bool)
     if lacking.any() and "caption" in rows.column_names:
         given[lacking] = words(rows, "caption", name)[lacking]
     return given

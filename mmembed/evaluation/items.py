@@ -37,7 +37,7 @@ Notion = Literal["label", "group", "stem"]
 Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
 KEYS = ("label", "group", "split")
-SPANS = ("start", "end", "start_char", "end_char")
+SPANS = {"start": "start_s", "end": "end_s", "start_char": "start_char", "end_char": "end_char"}
 COLUMNS = ("path", "cell", "field", "kind", *KEYS, "text", *SPANS)
 SORTING = ("field", "path", "modality", "segment_index")
 READ_ROWS = 1 << 14
@@ -99,7 +99,7 @@ class Items:
         """One of these in a word: ``file``, ``cell``, ``moment``, or ``item`` if they differ."""
         if not (np.isnan(self.start) & np.isnan(self.start_char)).all():
             return "moment"
-        cells = np.count_nonzero(np.not_equal(self.cell, None))
+        cells = sum(cell is not None for cell in self.cell)
         return "file" if cells == 0 else "cell" if cells == len(self) else "item"
 
     @property
@@ -197,20 +197,20 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
             vectors = unit(sums).astype(np.float32)
     else:
         vectors, kinds = _means(table, place, starts)
-    spans = [numbers(rows, name) for name in ("start_s", "end_s", "start_char", "end_char")]
-    said = whole_texts(texts(rows, table.name), (spans[2], spans[3]), order, starts)
+    spans = {name: numbers(rows, column) for name, column in SPANS.items()}
+    characters = (spans["start_char"], spans["end_char"])
     nowhere = np.full(len(first), np.nan)
     return Items(
         vectors,
         segments,
-        rows["path"].to_numpy()[first],
-        words(rows, "cell", table.name)[first],
-        rows["field"].to_numpy()[first],
-        rows["modality"].to_numpy()[first],
-        *(words(rows, name, table.name)[first] for name in KEYS),
-        said,
-        *(each[first] if pool == "moments" else nowhere for each in spans),
+        path=rows["path"].to_numpy()[first],
+        cell=words(rows, "cell", table.name)[first],
+        field=rows["field"].to_numpy()[first],
+        kind=rows["modality"].to_numpy()[first],
+        text=whole_texts(texts(rows, table.name), characters, order, starts),
         unusable=UnusableRows.of(kinds, starts, segment_indices(rows)[order]),
+        **{name: words(rows, name, table.name)[first] for name in KEYS},
+        **{name: each[first] if pool == "moments" else nowhere for name, each in spans.items()},
     )
 
 

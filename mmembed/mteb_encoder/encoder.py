@@ -154,7 +154,7 @@ class MtebEncoder:
 
     def _options(self, field: str, prompt_type: Any) -> dict[str, Any]:
         """Return options of ``encode_iter``, with the prompt of that name if the field has it."""
-        options = {"precision": self.precision, "truncate_dim": self.truncate_dim}
+        options: dict[str, Any] = {"precision": self.precision, "truncate_dim": self.truncate_dim}
         name = str(getattr(prompt_type, "value", prompt_type))
         if name in dict(getattr(self.space.preprocess[field], "prompts", ())):
             options["prompt"] = name

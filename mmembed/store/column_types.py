@@ -121,9 +121,12 @@ def with_fields(table: pa.Table) -> pa.Table:
     """Return a table with a column ``field``; where a row names none, it is its ``modality``."""
     kinds, names = table["modality"], table.column_names
     if "field" not in names:
-        return table.add_column(names.index("modality") + 1, "field", kinds)
-    place = names.index("field")
-    return table.set_column(place, "field", pc.coalesce(table.column(place), kinds))
+        kind = table.schema.field("modality")
+        return table.add_column(names.index("modality") + 1, kind.with_name("field"), kinds)
+    if table["field"].null_count:
+        whole = pc.coalesce(table["field"], kinds)
+        return table.set_column(names.index("field"), "field", whole)
+    return table
 
 
 def joined(tables: Collection[pa.Table], names: Collection[str]) -> pa.Table:

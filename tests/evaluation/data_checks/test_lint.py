@@ -159,7 +159,7 @@ def test_healthy_spaces_are_no_collapse(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "\t\n", "?!…", "-", "=", None, "nan", "None", "N/A", "\u200b"]
+    "caption", ["", "   ", "\t\n", "?!…", "-", "=", None, "nan", "None", "N/A", "\u200b"]
 )
 def test_a_query_without_a_word_is_empty(texts: Items, caption: str | None) -> None:
     broken = changed(texts, "text", [5], caption)
@@ -173,7 +173,7 @@ def test_a_query_without_a_word_is_empty(texts: Items, caption: str | None) -> N
     )
 
 
-@pytest.mark.parametrize("text", ["null", "7", "猫", "½", "Nan", "a"])
+@pytest.mark.parametrize("caption", ["null", "7", "猫", "½", "Nan", "a"])
 def test_a_short_query_is_not_empty(texts: Items, caption: str) -> None:
     short = changed(texts, "text", [5], caption)
     assert lint(short, short) == []
@@ -184,7 +184,7 @@ def test_texts_that_are_not_in_the_dataset_are_not_judged(texts: Items) -> None:
     assert lint(bare, bare) == []
 
 
-@pytest.mark.parametrize("text", ["a dog", "A  DOG ", "ａ ｄｏｇ", "a\u00a0dog"])
+@pytest.mark.parametrize("caption", ["a dog", "A  DOG ", "ａ ｄｏｇ", "a\u00a0dog"])
 def test_a_repeated_query_is_named_once(texts: Items, caption: str) -> None:
     broken = changed(changed(texts, "text", [5], caption), "vectors", 5, texts.vectors[4])
     faults = lint(broken, broken)

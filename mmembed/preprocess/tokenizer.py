@@ -6,6 +6,7 @@ import functools
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,8 +73,9 @@ class Tokenizer(Asset):
         """Return a tokenizer that is learnt from texts.
 
         Equal texts give an equal one, but for ``unigram``, whose library sums the same numbers in
-        an order of chance: two of its tokenizers may differ in a few tokens. Texts are normalised (Unicode's NFKC); words are what stands between white space, and
-        punctuation is taken off them.
+        an order of chance: two of its tokenizers may differ in a few tokens. Texts are normalised
+        (Unicode's NFKC); words are what stands between white space, and punctuation is taken off
+        them.
 
         Args:
             texts: to learn from; ten short phrases will do.
@@ -109,13 +111,17 @@ class Tokenizer(Asset):
             kind, trainer = models.Unigram(), trainers.UnigramTrainer(unk_token=UNKNOWN, **settings)
         elif model == "bpe":
             kind = models.BPE(unk_token=UNKNOWN, fuse_unk=True)
-            trainer = trainers.BpeTrainer(limit_alphabet=vocabulary // 2, **settings)
         learning = tokenizers.Tokenizer(kind)
         learning.normalizer = normalizers.Sequence(steps)
         learning.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.WhitespaceSplit(), *pieces]
         )
-        every = itertools.chain([first], held)
+        every = [first, *held]
+        if model == "bpe":
+            letters = _most_frequent_letters(every, learning.normalizer, vocabulary // 2)
+            trainer = trainers.BpeTrainer(
+                initial_alphabet=letters, limit_alphabet=len(letters), **settings
+            )
         with _one_thread():
             _guarded(lambda: learning.train_from_iterator(every, trainer), "can't be trained")
         trained = tokenizer_json.without_surroundings(learning.to_str(), drop_added=True)
@@ -225,6 +231,14 @@ def _guarded(call: Callable[[], Result], what: str) -> Result:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise ConfigError(f"the tokenizer {what}: {one_line(error)}") from None
+
+
+def _most_frequent_letters(texts: list[str], normalizer: Any, most: int) -> list[str]:
+    """Return the letters that BPE starts from: of equally frequent ones always the same."""
+    counts = Counter(itertools.chain.from_iterable(map(normalizer.normalize_str, texts)))
+    letters = [letter for letter in counts if not letter.isspace()]
+    letters.sort(key=lambda letter: (-counts[letter], letter))
+    return sorted({WORD_STARTS[0], *letters[: most - 1]})
 
 
 def _encodable(text: str) -> str:

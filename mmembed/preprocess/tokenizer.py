@@ -24,7 +24,7 @@ from mmembed.preprocess.asset import Asset
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 SMALLEST_VOCABULARY = 8
-MOST_BYTES = 64 << 20
+MOST_JSON_BYTES = 64 << 20
 WORD_STARTS = ("▁", "Ġ")  # SentencePiece's, and that of byte-level BPE
 WORD_GOES_ON = "##"  # WordPiece's
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -137,8 +137,8 @@ class Tokenizer(Asset):
             ConfigError: no such file, or no tokenizer in it that can be used.
         """
         try:
-            if os.path.getsize(path) > MOST_BYTES:
-                raise ConfigError(f"is larger than {MOST_BYTES >> 20} MiB")
+            if os.path.getsize(path) > MOST_JSON_BYTES:
+                raise ConfigError(f"is larger than {MOST_JSON_BYTES >> 20} MiB")
             content = Path(path).read_text("utf-8-sig")
             return cls._usable(tokenizer_json.without_surroundings(content))
         except (ConfigError, OSError, ValueError) as error:
@@ -148,8 +148,8 @@ class Tokenizer(Asset):
     @classmethod
     def from_bytes(cls, data: bytes) -> Tokenizer:
         """Return the tokenizer that :meth:`to_bytes` wrote."""
-        if len(data) > MOST_BYTES:
-            raise ConfigError(f"is larger than {MOST_BYTES >> 20} MiB")
+        if len(data) > MOST_JSON_BYTES:
+            raise ConfigError(f"is larger than {MOST_JSON_BYTES >> 20} MiB")
         try:
             return cls._usable(data.decode("utf-8"))
         except UnicodeDecodeError as error:

@@ -129,7 +129,7 @@ def test_lengths_are_those_of_the_longest_field_and_break_ties_by_the_next(tmp_p
     sound = AudioPreprocess(sample_rate=1000, bucket_seconds=1)
     columns = {
         "audio": ["long.wav", "short.wav", None, "short.wav", "long.wav"],
-        "text": ["a", "a b c d e", "a b c d e f a b c", None, ["a a a a a", "a"]],
+        "text": [["a"], ["a b c d e"], ["a b c d e f a b c"], None, ["a a a a a", "a"]],
     }
     data = dataset(tmp_path, columns, {"audio": sound, "text": WORDS})
     lengths = data.lengths()

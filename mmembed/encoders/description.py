@@ -31,6 +31,7 @@ from mmembed.errors import SpaceError
 from mmembed.errors.plain_text import brief, one_line
 from mmembed.preprocess.asset import Asset
 from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.category import MOST_BUCKETS
 
 # The classes that a description may name, by stable names: these are part of every fingerprint,
 # and stay as they are wherever the classes live.
@@ -39,9 +40,13 @@ CLASSES = {
     "mmembed.encoders.audio.AudioEncoder": "mmembed.encoders.audio.AudioEncoder",
     "mmembed.encoders.video.VideoEncoder": "mmembed.encoders.video.VideoEncoder",
     "mmembed.encoders.text.TextEncoder": "mmembed.encoders.text.TextEncoder",
+    "mmembed.encoders.category.CategoryEncoder": "mmembed.encoders.category.CategoryEncoder",
     "mmembed.data.preprocess.ImagePreprocess": "mmembed.preprocess.image.ImagePreprocess",
     "mmembed.data.preprocess.AudioPreprocess": "mmembed.preprocess.audio.AudioPreprocess",
     "mmembed.data.preprocess.VideoPreprocess": "mmembed.preprocess.video.VideoPreprocess",
+    "mmembed.preprocess.category.CategoryPreprocess": (
+        "mmembed.preprocess.category.CategoryPreprocess"
+    ),
     "mmembed.preprocess.text.TextPreprocess": "mmembed.preprocess.text.TextPreprocess",
 }
 NAMES = {path: name for name, path in CLASSES.items()}
@@ -51,6 +56,7 @@ GROUPS: dict[str, tuple[str, type]] = {
     "mmembed.encoders.text.TextEncoder": ("body", TokenBody),
 }
 LARGEST_WHOLE = 1 << 20
+LARGER_WHOLES = {"buckets": MOST_BUCKETS}  # by argument
 LARGEST_NUMBER = 1e9
 LONGEST_TEXT = 1000
 DEEPEST = 16
@@ -253,15 +259,15 @@ def _check_types(kind: type, given: dict[str, Any], where: str) -> None:
         parameter = parameters.get(name)
         if parameter is None or parameter.kind is parameter.VAR_KEYWORD:
             raise SpaceError(f"{where}: refuses the saved arguments: it takes no {brief(name)}")
-        if not _fits(value, hints[name]):
+        if not _fits(value, hints[name], LARGER_WHOLES.get(name, LARGEST_WHOLE)):
             raise SpaceError(f"{where}.{name}: must be {parameter.annotation}, not {brief(value)}")
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _fits(value: Any, hint: Any, largest_whole: int = LARGEST_WHOLE) -> bool:
     """Return whether a value is of a type that a class of this package asks for, in its range."""
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return any(_fits(value, option) for option in options)
+        return any(_fits(value, option, largest_whole) for option in options)
     if origin is Literal:
         return isinstance(value, str) and value in options
     if origin is tuple and Ellipsis not in options:  # of a name and a text for people
@@ -272,7 +278,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is str:
         return isinstance(value, str) and (not value or MODEL_NAME.fullmatch(value) is not None)
     if hint is int:
-        return type(value) is int and abs(value) <= LARGEST_WHOLE
+        return type(value) is int and abs(value) <= largest_whole
     if hint is float:
         return type(value) in (int, float) and abs(value) <= LARGEST_NUMBER
     if hint in (bool, NoneType):

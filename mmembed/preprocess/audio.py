@@ -12,7 +12,7 @@ import numpy as np
 from mmembed.errors import ConfigError
 from mmembed.media.audio import Waveform, convert, decode_audio
 from mmembed.media.probe import MediaInfo, Source
-from mmembed.media.spans import Span
+from mmembed.media.spans import AnySpan, Span
 from mmembed.modality import Modality
 from mmembed.preprocess.spanned import SpannedPreprocess
 
@@ -69,6 +69,10 @@ class AudioPreprocess(SpannedPreprocess):
         """Return ``length`` in samples, rounded up to whole buckets (one at least)."""
         bucket = round(self.bucket_seconds * self.sample_rate)
         return max(1, math.ceil(length / bucket)) * bucket
+
+    def length(self, info: MediaInfo, span: AnySpan | None) -> int:
+        """Return the number of samples of a span; 0 where the length of a file is not known."""
+        return round(span.length_seconds * self.sample_rate) if isinstance(span, Span) else 0
 
     def duration_seconds(self, info: MediaInfo) -> float | None:
         """Return the length of a sound, or of the sound track of a video, in seconds."""

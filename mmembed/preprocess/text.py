@@ -69,7 +69,7 @@ class TextPreprocess(Preprocess):
 
     tokenizer: Tokenizer | Path | None = None
     vocabulary: int = 8000
-    model: Model = "unigram"
+    model: Model = "bpe"
     lowercase: bool = False
     max_tokens: int = 128
     overlap_tokens: int = 0
@@ -144,6 +144,11 @@ class TextPreprocess(Preprocess):
             self.lowercase,
         )
         return dataclasses.replace(self, tokenizer=learnt)
+
+    def learnt(self) -> str:
+        """Return the size of the tokenizer."""
+        held = self.tokenizer
+        return f"tokenizer of {held.size:,} tokens" if isinstance(held, Tokenizer) else ""
 
     def spans(self, info: MediaInfo) -> list[AnySpan | None]:
         """Return the segments of a text; ``[None]`` for one that fits whole."""

@@ -68,14 +68,15 @@ class Tokenizer(Asset):
     def train(
         cls,
         texts: Iterable[str],
-        model: Model = "unigram",
+        model: Model = "bpe",
         vocabulary: int = 8000,
         lowercase: bool = False,
     ) -> Tokenizer:
         """Return a tokenizer that is learnt from texts; equal texts give an equal one.
 
         Texts are normalised (Unicode's NFKC); words are what stands between white space, and
-        punctuation is taken off them.
+        punctuation is taken off them. The characters that have no room in half of the vocabulary,
+        the least frequent ones, are unknown.
 
         Args:
             texts: to learn from; ten short phrases will do.

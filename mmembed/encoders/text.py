@@ -117,11 +117,11 @@ class TextEncoder(Encoder):
             return
         words = tokenizer.words()
         held = file.read({*words, *(word.lower() for word in words)})
-        written = {
-            n: next((w for w in (word, word.lower()) if w in held), None)
-            for word, n in words.items()
+        rows = {
+            number: vector
+            for word, number in words.items()
+            if (vector := held.get(word, held.get(word.lower()))) is not None
         }
-        rows = {number: held[word] for number, word in written.items() if word is not None}
         if not rows:
             raise ConfigError(f"{file.path}: has no vector of any of {len(words):,} words")
         known = torch.from_numpy(np.stack(list(rows.values()))).to(self.table.weight)

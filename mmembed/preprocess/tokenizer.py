@@ -229,7 +229,7 @@ def _trained(
         show_progress=False,
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),
-        max_token_length=LONGEST_PIECE,
+        max_token_length=LONGEST_PIECE if model == "unigram" else None,
     )
     with _one_thread():
         learning.train_from_iterator(texts, pairs)

@@ -44,7 +44,8 @@ def drawn(data: MediaDataset, sample: int, epochs: int) -> list[tuple[int, ...]]
 
 
 def test_cells_are_padded_to_the_bucket_of_the_longest_with_their_mask(tmp_path: Path) -> None:
-    data = dataset(tmp_path, {"text": ["a b", None, "c d e f a", "x"]}, {"text": WORDS})
+    columns = {"text": ["a b", None, "c d e f a", "x"], "image": ["1.png"] * 4}
+    data = dataset(tmp_path, columns, {"text": WORDS})
     batch = data.__getitems__([3, 1, 2, 0])
     assert batch.rows["text"].tolist() == [0, 2, 3]
     assert batch.values["text"].tolist() == [
@@ -128,7 +129,7 @@ def test_lengths_are_those_of_the_longest_field_and_break_ties_by_the_next(tmp_p
     sound = AudioPreprocess(sample_rate=1000, bucket_seconds=1)
     columns = {
         "audio": ["long.wav", "short.wav", None, "short.wav", "long.wav"],
-        "text": ["a", "a b c d e", "a b c d e f a b c", None, ["a a a a a", "a"]],
+        "text": [["a"], ["a b c d e"], ["a b c d e f a b c"], None, ["a a a a a", "a"]],
     }
     data = dataset(tmp_path, columns, {"audio": sound, "text": WORDS})
     lengths = data.lengths()

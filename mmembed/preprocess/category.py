@@ -29,6 +29,7 @@ MOST_BUCKETS = MOST_IDS
 MOST_TAGS = 1 << 16
 LARGEST_WEIGHT = 1e9
 SMALLEST_SUM = 1e-30  # of weights: an encoder divides by it in fp32
+DECODER = json.JSONDecoder(object_pairs_hook=tuple)  # a call of json.loads makes one each time
 FORMS = 'Write an id as "u17", tags as ["red", "round"], tags with weights as {"red": 0.5}.'
 
 
@@ -111,6 +112,7 @@ class CategoryPreprocess(Preprocess):
         Raises:
             ConfigError: there are no rows yet, since nothing was learnt.
         """
+        rows: list[tuple[int, ...]]
         if self.buckets:
             rows = [_hashed(tag, self.buckets) for tag, _ in media]
         elif self.vocabulary is not None:
@@ -154,12 +156,12 @@ class CategoryPreprocess(Preprocess):
         if self.vocabulary is not None:
             return self
         counts: Counter[str] = Counter()
-        broken: list[MediaError] = []
+        broken: list[str] = []
         for content in items:
             try:
-                counts.update({tag for tag, _ in self._tags(content, brief(content))})
+                counts.update({tag for tag, _ in self._tags(content, "")})
             except MediaError as error:
-                broken.append(error)
+                broken.append(f"{brief(content)} {error.message}")
         if broken:
             say(f"category: {len(broken):,} items left out, the first: {broken[0]}", sys.stderr)
         if not counts:
@@ -185,7 +187,7 @@ class CategoryPreprocess(Preprocess):
     def _tags(self, content: str | None, name: str) -> Tags:
         """Return the tags and weights of an item's JSON, all of them checked."""
         try:
-            item = json.loads(content or "", object_pairs_hook=tuple)
+            item = DECODER.decode(content or "")
         except (ValueError, RecursionError):
             raise MediaError(name, "decode", f"is no JSON of ids. {FORMS}") from None
         pairs = self._pairs(item)

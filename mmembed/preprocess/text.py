@@ -69,7 +69,7 @@ class TextPreprocess(Preprocess):
 
     tokenizer: Tokenizer | Path | None = None
     vocabulary: int = 8000
-    model: Model = "unigram"
+    model: Model = "bpe"
     lowercase: bool = False
     max_tokens: int = 128
     overlap_tokens: int = 0

@@ -65,13 +65,14 @@ class Tokenizer(Asset):
     def train(
         cls,
         texts: Iterable[str],
-        model: Model = "unigram",
+        model: Model = "bpe",
         vocabulary: int = 8000,
         lowercase: bool = False,
     ) -> Tokenizer:
-        """Return a tokenizer that is learnt from texts; equal texts give an equal one.
+        """Return a tokenizer that is learnt from texts.
 
-        Texts are normalised (Unicode's NFKC); words are what stands between white space, and
+        Equal texts give an equal one, but for ``unigram``, whose library sums the same numbers in
+        an order of chance: two of its tokenizers may differ in a few tokens. Texts are normalised (Unicode's NFKC); words are what stands between white space, and
         punctuation is taken off them.
 
         Args:

@@ -228,7 +228,7 @@ def test_broken_items_are_counted_and_left_out(capsys: pytest.CaptureFixture) ->
     made = CategoryPreprocess().fitted(['"a"', "{", '"b"', "[]"])
     assert made.vocabulary == Vocabulary.of("ab")
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("category: 2 items left out, the first: '{': is no JSON of ids.")
+    assert said[0].startswith("category: 2 items left out, the first: '{' is no JSON of ids.")
     assert len(said) == 2
     for items in ([], ["[]"]):
         for buckets in (0, 9):

@@ -99,6 +99,7 @@ def test_known_parts_within_bounds_are_taken(parts: dict[str, Any]) -> None:
 def test_all_else_is_refused_by_name(parts: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         check(parts)
+        tokens_of(parts)
     assert "\n" not in str(caught.value)
 
 

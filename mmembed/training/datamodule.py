@@ -200,7 +200,7 @@ class MediaDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Return batches of similar length in another order each epoch."""
         dataset = self.datasets["train"]
-        sampler = LengthBatchSampler(dataset.lengths(), self.batch_size, self.seed)
+        sampler = LengthBatchSampler(dataset.lengths().tolist(), self.batch_size, self.seed)
         dataset.draw = (self.seed, sampler.epoch)
         return self._loader(dataset, sampler)
 

@@ -197,9 +197,9 @@ def test_a_field_takes_the_column_of_its_name_else_that_of_its_kind(tmp_path: Pa
 
 
 def test_an_empty_column_is_as_good_as_none(tmp_path: Path) -> None:
-    columns = {"title": pa.nulls(2, pa.string()), "text": ["A", "B"]}
+    columns = {"title": pa.nulls(2, pa.string()), "text": ["A", None], "image": ["1.png"] * 2}
     samples = read_samples(write(tmp_path / "m.parquet", columns), {"title": "text"})
-    assert samples.items("title") == [["A"], ["B"]]
+    assert samples.items("title") == [["A"], []]
 
 
 def test_a_cell_may_hold_several_texts(tmp_path: Path) -> None:
@@ -233,15 +233,22 @@ def test_a_text_file_is_read_as_embed_reads_it_or_left_out(tmp_path: Path) -> No
     (tmp_path / "a.txt").write_bytes(codecs.BOM_UTF8 + "Grüße".encode())
     (tmp_path / "b.txt").write_bytes("Grüße".encode("latin-1"))
     (tmp_path / "c.txt").write_bytes(b"")
-    Image.new("RGB", (2, 2)).save(tmp_path / "d.txt", "png")
+    (tmp_path / "d.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
     said = r"3 files or folders are left out, the first: b.txt: is of no known format"
     with pytest.warns(UserWarning, match=said):
         assert read_samples(tmp_path, FIELDS).items("text") == [["Grüße"]]
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).unlink()
     (tmp_path / "1.jpg").touch()
-    with pytest.warns(UserWarning, match="the first: d.txt: is image, and no text"):
+    with pytest.warns(UserWarning, match="the first: d.txt: is png that can't be decoded"):
         read_samples(tmp_path, FIELDS)
+
+
+def test_a_picture_that_is_called_a_text_is_left_out(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "1.txt", "png")
+    touch(tmp_path, "2.txt")
+    with pytest.warns(UserWarning, match="the first: 1.txt: is image, and no text"):
+        assert read_samples(tmp_path, FIELDS).items("text") == [["hello"]]
 
 
 def test_files_of_a_modality_of_another_package_are_told_by_their_suffix(

@@ -15,10 +15,11 @@ import torch
 from mmembed.cli.commands import main
 from mmembed.errors import ConfigError, ManifestError
 from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.vocabulary import Vocabulary
 from mmembed.space.space import Space
 from mmembed.training.datamodule import Loading, MediaDataModule
 from mmembed.training.module import ContrastiveModule
-from tests.data.word_list import WordList, WordPreprocess
+from tests.data.word_list import WordPreprocess
 from tests.training.word_encoder import WordEncoder
 
 Write = Callable[..., str]
@@ -85,7 +86,7 @@ def test_a_preprocess_learns_from_split_train_alone(tmp_path: Path) -> None:
     fields: dict[str, Preprocess] = {"title": WordPreprocess(), "body": WordPreprocess()}
     data = MediaDataModule(manifest(tmp_path, rows()), fields)
     data.setup()
-    learnt = data.preprocess["body"].known.words  # type: ignore[attr-defined]
+    learnt = data.preprocess["body"].known.places  # type: ignore[attr-defined]
     assert {"it", "is", "red"} <= set(learnt)
     assert "rare" not in learnt
     assert set(data.learnt) == {"title", "body"}
@@ -97,7 +98,7 @@ def test_held_out_samples_teach_nothing_either(tmp_path: Path) -> None:
     made = [{"text": f"w{i}", "group": f"g{i}"} for i in range(40)]
     data = MediaDataModule(manifest(tmp_path, made), {"text": WordPreprocess()}, val_fraction=0.5)
     data.setup()
-    assert len(data.preprocess["text"].known.words) == 20  # type: ignore[attr-defined]
+    assert len(data.preprocess["text"].known.places) == 20  # type: ignore[attr-defined]
     (batch,) = list(data.val_dataloader())
     assert set(batch.values["text"][:, 0].tolist()) == {1}
 
@@ -105,7 +106,7 @@ def test_held_out_samples_teach_nothing_either(tmp_path: Path) -> None:
 def test_a_preprocess_that_knows_its_words_is_taken_as_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    known = WordPreprocess(WordList(("red",)))
+    known = WordPreprocess(Vocabulary.of(["red"]))
     made = [{"title": row["title"]} for row in rows()]
     data = MediaDataModule(manifest(tmp_path, made), {"title": known})
     data.setup()
@@ -118,7 +119,7 @@ def test_resuming_equals_never_having_stopped_though_the_data_has_grown(words: W
     path = words(trainer__callbacks=[kept_checkpoints()], trainer__max_epochs=3)
     assert main(["fit", "-c", path]) == 0
     whole = state("kept/epoch=2.ckpt")
-    assert whole["learnt"]["title"] == {"known": "\n".join(sorted(COLOURS)).encode()}
+    assert whole["learnt"]["title"] == {"known": json.dumps(sorted(COLOURS)).encode()}
     Path("kept/epoch=2.ckpt").unlink()
     assert main(["fit", "-c", path, "--ckpt_path", "kept/epoch=0.ckpt"]) == 0
     resumed = state("kept/epoch=2.ckpt")
@@ -274,7 +275,7 @@ def test_a_field_of_a_pair_needs_items_in_split_train(tmp_path: Path, filled: bo
             del row["body"]
     data = MediaDataModule(
         manifest(tmp_path, made),
-        {"title": WordPreprocess(), "body": WordPreprocess(WordList(("it",)))},
+        {"title": WordPreprocess(), "body": WordPreprocess(Vocabulary.of(["it"]))},
     )
     data.setup()
     data.check_items(["title"])
@@ -284,7 +285,7 @@ def test_a_field_of_a_pair_needs_items_in_split_train(tmp_path: Path, filled: bo
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*logging interval")
 def test_a_field_in_no_pair_may_lack_items(tmp_path: Path, trainer: pl.Trainer) -> None:
-    known = WordPreprocess(WordList(("it",)))
+    known = WordPreprocess(Vocabulary.of(["it"]))
     space = Space({"title": WordEncoder(), "body": WordEncoder(preprocess=known)}, dim=4)
     path = manifest(tmp_path, [{"title": row["title"]} for row in rows()])
     within = ContrastiveModule(space, pairs={"title-title": 1.0, "title-body": 0.0})

@@ -92,7 +92,8 @@ class Decoder:
 
     def _kind(self, field: str | None) -> str | None:
         """Return the kind of a field; its name where there is none of that name."""
-        return self.preprocess[field].modality if field in self.preprocess else field
+        known = None if field is None else self.preprocess.get(field)
+        return field if known is None else known.modality
 
     def _field_of(self, kind: str) -> str | None:
         """Return the only field of a kind; None if there is none, or several."""

@@ -117,8 +117,11 @@ class TextEncoder(Encoder):
             return
         words = tokenizer.words()
         held = file.read({*words, *(word.lower() for word in words)})
-        rows = {n: held.get(w, held.get(w.lower())) for w, n in words.items()}
-        rows = {number: vector for number, vector in rows.items() if vector is not None}
+        rows = {
+            number: vector
+            for word, number in words.items()
+            if (vector := held.get(word, held.get(word.lower()))) is not None
+        }
         if not rows:
             raise ConfigError(f"{file.path}: has no vector of any of {len(words):,} words")
         known = torch.from_numpy(np.stack(list(rows.values()))).to(self.table.weight)

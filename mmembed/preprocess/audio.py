@@ -49,12 +49,12 @@ class AudioPreprocess(SpannedPreprocess):
         self._check_spans()
 
     def load(
-        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+        self, source: Source, span: AnySpan | None = None, *, allow_truncated: bool = False
     ) -> Waveform:
         """Decode a file or one span of it at ``sample_rate``, mixed down to one channel."""
         return decode_audio(
             source,
-            span,
+            span if isinstance(span, Span) else None,
             sample_rate=self.sample_rate,
             channels=1,
             allow_truncated=allow_truncated,
@@ -88,9 +88,9 @@ class AudioPreprocess(SpannedPreprocess):
         kept = TOGETHER_VALUES / (self.segment_seconds * self.sample_rate)
         return max(1, int(min(read, kept)))
 
-    def load_spans(self, source: Source, spans: Sequence[Span | None]) -> list[Waveform]:
+    def load_spans(self, source: Source, spans: Sequence[AnySpan | None]) -> list[Waveform]:
         """Decode spans that follow one another, in one go."""
-        cuts = [span for span in spans if span is not None]
+        cuts = [span for span in spans if isinstance(span, Span)]
         if len(cuts) < 2:
             return [self.load(source, span) for span in spans]
         begin, rate = cuts[0].start_seconds, self.sample_rate

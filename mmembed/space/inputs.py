@@ -18,6 +18,7 @@ from mmembed.errors import ConfigError, ManifestError
 from mmembed.media.audio import Waveform
 from mmembed.media.file import MediaFile, MediaInfo
 from mmembed.media.probe import probe
+from mmembed.media.spans import Span
 from mmembed.media.video import Clip
 from mmembed.modality import Modality
 from mmembed.preprocess.base import Preprocess
@@ -78,8 +79,8 @@ class DecodedMedia:
         sound, rate = self.media, self.media.sample_rate
         info = MediaInfo("audio", "waveform", duration_seconds=sound.samples.shape[1] / rate)
         for span in preprocess.spans(info):
-            first = round(span.start_seconds * rate) if span else 0
-            last = round(span.end_seconds * rate) if span else None
+            first = round(span.start_seconds * rate) if isinstance(span, Span) else 0
+            last = round(span.end_seconds * rate) if isinstance(span, Span) else None
             start_seconds = sound.start_seconds + first / rate
             yield preprocess(Waveform(sound.samples[:, first:last], rate, start_seconds))
 

@@ -112,7 +112,7 @@ def read_card(folder: str | Path, trust: Iterable[str] = ()) -> dict[str, Any]:
         raise SpaceError(f"{said}: fields and encoders differ")
     _import_kinds(card["encoders"], tuple(trust), said)
     for field, kind in fields.items():
-        if kind not in kinds():
+        if not isinstance(kind, str) or kind not in kinds():
             package = _package_of(card["encoders"][field])
             raise SpaceError(
                 f"{said}: fields.{brief(field)} must be one of {', '.join(kinds())}, or of a "

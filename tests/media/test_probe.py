@@ -144,7 +144,7 @@ def test_text_is_what_ends_in_txt_and_is_utf8(tmp_path: Path) -> None:
     bad.write_bytes(b"\xff\xfe\x00 not UTF-8")
     other.write_text("plain")
     assert sniff(good) == ("text", "txt")
-    assert probe(good) == MediaInfo("text", "txt")
+    assert probe(good) == MediaInfo("text", "txt", text="Grüße, 世界")
     for path in (bad, other):
         assert sniff(path) is None
         with pytest.raises(MediaError, match="is of no known format"):

@@ -296,6 +296,5 @@ def test_a_field_in_no_pair_may_lack_items(tmp_path: Path, trainer: pl.Trainer) 
 
 
 def test_a_checkpoint_without_what_a_field_learnt_is_refused() -> None:
-    message = "the checkpoint has nothing that field title learnt; it is of another model"
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match="has nothing that field title learnt; it is of another"):
         two_fields().on_load_checkpoint({})

@@ -20,6 +20,7 @@ from mmembed.space.space import Space
 from mmembed.training.datamodule import Loading, MediaDataModule
 from mmembed.training.module import ContrastiveModule
 from tests.data.word_list import WordPreprocess
+from tests.training.conftest import silent_trainer
 from tests.training.word_encoder import WordEncoder
 
 Write = Callable[..., str]
@@ -149,16 +150,7 @@ def test_a_checkpoint_brings_what_was_learnt_whatever_the_data_holds_now(
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> pl.Trainer:
-    return pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=tmp_path,
-    )
+    return silent_trainer(1, default_root_dir=tmp_path)
 
 
 def two_fields() -> ContrastiveModule:

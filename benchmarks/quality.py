@@ -59,18 +59,18 @@ def main() -> None:
                 words += ["--speech", options.speech]
             if speaker is not None:
                 words += ["--test-speaker", speaker]
-            runs.append(measure(name, folder, [str(word) for word in words]))
+            runs.append(measure("avdigits", name, folder, [str(word) for word in words]))
             print(f"{name}: {runs[-1].figures}", flush=True)
     section = render(options.config, runs)
     write_section(f"quality:{options.config.stem}", section)
     print(section)
 
 
-def measure(name: str, folder: Path, words: list[str]) -> Run:
-    """Run the pipeline, and read its report and its own account of the time."""
+def measure(pipeline: str, name: str, folder: Path, words: list[str]) -> Run:
+    """Run a pipeline, and read its report and its own account of the time."""
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, str(ROOT / "pipelines" / "avdigits.py"), *words],
+        [sys.executable, str(ROOT / "pipelines" / f"{pipeline}.py"), *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -87,12 +87,15 @@ def measure(name: str, folder: Path, words: list[str]) -> Run:
 
 
 def read_figures(path: Path) -> dict[str, float]:
-    """Return mAP by label of each direction, and the linear probe of each modality."""
+    """Return mAP by label of each direction, and the linear probe of each modality.
+
+    Directions within a modality count where there is one modality alone.
+    """
     report = json.loads(path.read_text("utf-8"))
+    by_label = [row for row in report["retrieval"] if row["relevance"] == "label"]
+    across = [row for row in by_label if row["query"] != row["target"]]
     figures = {
-        f"{row['query']} → {row['target']}": row["metrics"]["mAP"]
-        for row in report["retrieval"]
-        if row["relevance"] == "label" and row["query"] != row["target"]
+        f"{row['query']} → {row['target']}": row["metrics"]["mAP"] for row in across or by_label
     }
     for row in report["classification"]:
         if row["method"] == "linear probe":
@@ -102,18 +105,6 @@ def read_figures(path: Path) -> dict[str, float]:
 
 def render(config: Path, runs: list[Run]) -> str:
     """Return the section of one config: what was run, where, and a table a figure."""
-    figures = [name for name in runs[0].figures if all(name in run.figures for run in runs)]
-    phases = list(runs[0].seconds)
-    lines = [f"| | {' | '.join(run.name for run in runs)} | mean |"]
-    lines.append("|---|" + "---:|" * (len(runs) + 1))
-    for name in figures:
-        values = [run.figures[name] for run in runs]
-        cells = [f"{value:.3f}" for value in [*values, statistics.fmean(values)]]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    for name in phases:
-        values = [run.seconds[name] for run in runs]
-        cells = [f"{value:.0f}" for value in [*values, statistics.fmean(values)]]
-        lines.append(f"| seconds, {name} | {' | '.join(cells)} |")
     config = config.relative_to(ROOT) if config.is_relative_to(ROOT) else config
     return "\n".join(
         [
@@ -124,9 +115,24 @@ def render(config: Path, runs: list[Run]) -> str:
             "Mean average precision by label on the test split (arrows), accuracy of a linear "
             "probe, and wall time.",
             "",
-            *lines,
+            *table(runs),
         ]
     )
+
+
+def table(runs: list[Run]) -> list[str]:
+    """Return the lines of a table: a column a run, a row a figure, and the seconds by phase."""
+    lines = [f"| | {' | '.join(run.name for run in runs)} | mean |"]
+    lines.append("|---|" + "---:|" * (len(runs) + 1))
+    for name in [name for name in runs[0].figures if all(name in run.figures for run in runs)]:
+        values = [run.figures[name] for run in runs]
+        cells = [f"{value:.3f}" for value in [*values, statistics.fmean(values)]]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for name in runs[0].seconds:
+        values = [run.seconds[name] for run in runs]
+        cells = [f"{value:.0f}" for value in [*values, statistics.fmean(values)]]
+        lines.append(f"| seconds, {name} | {' | '.join(cells)} |")
+    return lines
 
 
 if __name__ == "__main__":

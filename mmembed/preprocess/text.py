@@ -52,7 +52,7 @@ class TextPreprocess(Preprocess):
         tokenizer: of the texts, or the path of a ``tokenizer.json``; None for one that
             :meth:`fitted` learns from the training texts.
         vocabulary: most tokens of the one that is learnt.
-        model: of the one that is learnt: ``unigram``, ``bpe`` or ``word``.
+        model: of the one that is learnt: ``unigram``, ``bpe``, ``word`` or ``character``.
         lowercase: whether ``A`` is as ``a`` to the one that is learnt.
         max_tokens: of a segment, its prompt included.
         overlap_tokens: about how many tokens two segments that follow each other share: whole

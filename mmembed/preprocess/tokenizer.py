@@ -33,7 +33,7 @@ SURROGATES = re.compile("[\ud800-\udfff]")
 REMEMBERED = 2  # texts whose tokens are kept: one is cut into segments, and then loaded
 PARALLEL = "TOKENIZERS_PARALLELISM"
 
-Model = Literal["unigram", "bpe", "word"]
+Model = Literal["unigram", "bpe", "word", "character"]
 Result = TypeVar("Result")
 
 
@@ -75,14 +75,15 @@ class Tokenizer(Asset):
         """Return a tokenizer that is learnt from texts; equal texts give an equal one.
 
         Texts are normalised (Unicode's NFKC); words are what stands between white space, and
-        punctuation is taken off them. The characters that have no room in half of the vocabulary,
-        the least frequent ones, are unknown.
+        punctuation is taken off them. The characters that have no room in half of the vocabulary
+        (with ``character`` in the whole), the least frequent ones, are unknown.
 
         Args:
             texts: to learn from; ten short phrases will do.
             model: ``unigram`` (Kudo 2018, arXiv 1804.10959) and ``bpe`` (Sennrich et al. 2016,
                 arXiv 1508.07909) cut words into parts, and know every word whose characters
-                they know; ``word`` knows the most frequent words alone.
+                they know; ``word`` knows the most frequent words alone, and ``character`` single
+                characters.
             vocabulary: most tokens, padding and the unknown token among them.
             lowercase: whether ``A`` is as ``a``.
 
@@ -221,10 +222,12 @@ def _trained(
             learning.normalizer.normalize_str(text)
         )
     )
-    alphabet = _alphabet(words, vocabulary // 2)  # the library chooses by chance among equals
+    room = vocabulary - len(special) if model == "character" else vocabulary // 2
+    alphabet = _alphabet(words, room)  # the library chooses by chance among equals
+    sizes = {"unigram": vocabulary * SEEDS_A_PIECE, "character": len(special) + len(alphabet)}
     learning.model = models.BPE(unk_token=UNKNOWN, fuse_unk=True)
     pairs = trainers.BpeTrainer(
-        vocab_size=vocabulary * (SEEDS_A_PIECE if model == "unigram" else 1),
+        vocab_size=sizes.get(model, vocabulary),
         special_tokens=special,
         show_progress=False,
         initial_alphabet=alphabet,

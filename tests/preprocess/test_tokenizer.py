@@ -31,7 +31,7 @@ PHRASES = [
     "ตัวเลขสาม",
     "رقم ثلاثة",
 ]
-MODELS = ["unigram", "bpe", "word"]
+MODELS = ["unigram", "bpe", "word", "character"]
 CHARACTERS = st.sampled_from("abc drei.,!? ﬁ①Åé数字三ตัวสامثчислоΩ🙂\n\t\u3000\u200d\x00\x1c[PAD]▁")
 TEXTS = st.text(CHARACTERS, max_size=40)
 

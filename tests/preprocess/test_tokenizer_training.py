@@ -17,7 +17,7 @@ PROGRAM = """
 import sys
 from mmembed.preprocess.tokenizer import Tokenizer
 texts = [line for line in open(sys.argv[1], encoding="utf-8").read().split(". ") if line.strip()]
-for model in ("unigram", "bpe", "word"):
+for model in ("unigram", "bpe", "word", "character"):
     print(Tokenizer.train(texts, model, 600).digest)
 """
 
@@ -39,7 +39,7 @@ def test_training_gives_the_same_in_every_process(tmp_path: Path) -> None:
         ).stdout
         for _ in range(3)
     ]
-    assert said[0].count("\n") == 3
+    assert said[0].count("\n") == 4
     assert len(set(said)) == 1
 
 
@@ -89,3 +89,15 @@ def test_characters_that_have_no_room_are_unknown() -> None:
         tokenizer = Tokenizer.train(["aaabbbccc xyz"], model, 10)
         assert {"a", "b", "c", "x"} <= set(tokenizer.numbers)
         assert tokenizer.encode("z")[0][-1] == 1
+
+
+def test_characters_are_learnt_one_by_one_and_fill_the_vocabulary() -> None:
+    tokenizer = Tokenizer.train(["aaabbbccc xyz"] * 9, "character", 100)
+    assert {*tokenizer.numbers} == {"[PAD]", "[UNK]", "▁", *"abcxyz"}
+    numbers, offsets = tokenizer.encode("abcabc")
+    assert (offsets[:, 1] - offsets[:, 0]).tolist()[1:] == [1] * 6
+    assert numbers[1:4].tolist() == numbers[4:7].tolist()
+    small = Tokenizer.train(["aaabbbccc xyz"], "character", 8)
+    assert small.size == 8
+    assert {*small.numbers} == {"[PAD]", "[UNK]", "▁", *"abcxy"}
+    assert small.encode("z")[0][-1] == 1

@@ -4,7 +4,7 @@
     python pipelines/language_identification.py make runs/language_identification/manifest.parquet
 
 The texts are names of emoji in fourteen languages, as the package ``emoji`` ships them
-(``sports medal``, ``médaille sportive``, ``スポーツ メダル``). The label is the language. No emoji
+(``sports medal``, ``médaille sportive``, ``メダル``). The label is the language. No emoji
 of the test split is in the training split, in any language, nor is one that differs from it in the
 gender of people alone. Copy this file and change :func:`make` to classify texts of your own.
 """

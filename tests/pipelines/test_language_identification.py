@@ -103,7 +103,7 @@ def test_the_way_from_words_to_a_report_tells_languages_apart(
     probe = next(row for row in report["classification"] if row["method"] == "linear probe")
     assert probe["labels"] == list(recipe.LANGUAGES)
     assert sum(map(sum, probe["confusion"])) == 14 * 12
-    assert probe["metrics"]["accuracy"] > 0.2
+    assert probe["metrics"]["accuracy"] > 0.35
 
 
 @pytest.mark.parametrize("words", [["make", "x", "--sead", "3"], ["x", "--epoks", "3"]])

@@ -28,7 +28,7 @@ from corpus import RATE, film, photo, sound
 from fresh_runs import spread
 from page import conditions, write_section
 
-from mmembed.embedding.engines.chunk import Chunk, FileRows
+from mmembed.embedding.engines.chunk import Chunk, FileRows, Segment
 from mmembed.embedding.plan.listing import FolderListing
 from mmembed.encoders import AudioEncoder, ImageEncoder, VideoEncoder
 from mmembed.jobs.bench import bench
@@ -241,7 +241,7 @@ def embedded(count: int) -> Chunk:
     files = [File(path, path, size=i, mtime_ns=i) for i, path in enumerate(paths)]
     chunk = Chunk(files, nothing)
     for i, vector in enumerate(vectors):
-        chunk.results[i] = FileRows({0: ("image", None)}, {0: vector})
+        chunk.results[i] = FileRows({0: Segment("image")}, {0: vector})
     return chunk
 
 

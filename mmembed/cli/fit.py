@@ -99,6 +99,12 @@ class TrainingCLI(LightningCLI):
         if job.get("ckpt_path") == "last":
             job["ckpt_path"] = str(_newest_checkpoint(job.trainer.default_root_dir or "runs"))
 
+    def instantiate_classes(self) -> None:
+        """Make trainer, model and data; a checkpoint has what the data's preprocesses learnt."""
+        super().instantiate_classes()
+        if self.config.get(self.subcommand, {}).get("ckpt_path"):
+            self.datamodule.learns = False
+
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Any]) -> Any:
         """Print a line an epoch, keep its weights, and log, unless something else was chosen.
 

@@ -20,16 +20,16 @@ Key = TypeVar("Key")
 
 @dataclass
 class Batch:
-    """A training batch: any subset of modalities a sample, matched by ``rows``.
+    """A training batch: any subset of fields a sample, matched by ``rows``.
 
     Attributes:
-        values: by modality, a padded batch ``(items, ...)``.
-        mask: by modality, bool ``(items, length)``; None where nothing varies.
-        rows: by modality, the sample index ``(items,)`` that each item belongs to.
+        values: by field, a padded batch ``(items, ...)``.
+        mask: by field, bool ``(items, length)``; None where nothing varies.
+        rows: by field, the sample index ``(items,)`` that each item belongs to.
         label: class codes ``(samples,)``, -1 where unknown.
         group: codes ``(samples,)`` of what is the same thing, -1 where unknown.
         index: which samples of their split these are, ``(samples,)``.
-        failed: by path, why a file of this batch could not be decoded.
+        failed: by name, why a file or cell of this batch could not be decoded.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)

@@ -1,74 +1,97 @@
-"""Samples of a manifest or a folder of media, in one table; no media file is opened.
+"""Samples of a manifest or a folder, in one table; no file is opened but those of texts.
 
-A *sample* is a row as in :mod:`mmembed.store.manifest`: any subset of media and text, with its
-label, group and split.
+A *sample* is a row as in :mod:`mmembed.store.manifest`: any subset of media, texts and ids, with
+its label, group and split.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmembed.errors import ManifestError
-from mmembed.errors.plain_text import reason
+from mmembed.errors import ManifestError, MediaError
 from mmembed.media.folder import is_folder, walk
+from mmembed.media.probe import probe
 from mmembed.media.source_file import IRREGULAR, LINK_ABOVE
-from mmembed.modality import Modality, modality_of_suffix
+from mmembed.modality import Modality, kind_named, modality_of_suffix
 from mmembed.paths import is_url, shown
-from mmembed.store.manifest import COLUMNS, read_manifest
+from mmembed.store.cells import items_of
+from mmembed.store.manifest import COLUMNS, Fields, column_of, read_manifest
 
+LARGE_LISTS = pa.large_list(pa.large_string())
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A table of samples and the folder that their paths are relative to.
+    """A table of samples, the columns that fields take of it, and the folder of its paths.
 
     Attributes:
         table: one row a sample; every column of :data:`COLUMNS` is there, null where unknown.
         root: what the paths in it are relative to.
         source: the folder or manifest they were read from, as the user named it.
+        columns: by field, the column that holds its items; a field without one has no items.
+        in_cells: the fields whose items are the cells themselves, and no paths.
     """
 
     table: pa.Table
     root: Path
     source: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    in_cells: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return self.table.num_rows
 
     def split(self, name: str) -> Samples:
         """Return the samples of one split."""
-        return Samples(
-            self.table.filter(pc.equal(self.table["split"], name)), self.root, self.source
-        )
+        return replace(self, table=self.table.filter(pc.equal(self.table["split"], name)))
 
-    def paths(self, modality: str) -> list[str | None]:
-        """Return where each sample's file of ``modality`` is; None where it has none."""
+    def column(self, field: str) -> pa.Array:
+        """Return a field's items, ``(samples,)``: strings, or lists of strings; null for none.
+
+        An item is the path of a file, joined to the folder, or the content of a cell as
+        :mod:`mmembed.store.cells` writes it.
+        """
+        if field not in self.columns:
+            return pa.nulls(len(self), pa.large_string())
+        cells = self.table[self.columns[field]]
+        if field in self.in_cells:
+            large = pa.large_string() if pa.types.is_string(cells.type) else LARGE_LISTS
+            return cells.cast(large).combine_chunks()
         root = str(self.root)
-        cells = self.table[modality].to_pylist()
-        return [None if cell is None else os.path.join(root, cell) for cell in cells]
+        paths = (None if cell is None else os.path.join(root, cell) for cell in cells.to_pylist())
+        return pa.array(paths, pa.large_string())
+
+    def items(self, field: str) -> list[list[str]]:
+        """Return the items of a field for each sample: paths of files, or contents of cells."""
+        return [items_of(cell) for cell in self.column(field).to_pylist()]
 
 
-def read_samples(source: str | Path) -> Samples:
-    """Read a manifest (Parquet, CSV, JSONL) or list a folder of media as samples.
+def read_samples(source: str | Path, fields: Fields) -> Samples:
+    """Read a manifest (Parquet, CSV, JSONL) or list a folder as samples.
 
     In a folder, the files of one folder that share a stem are one sample (``0001.jpg``,
     ``0001.wav``, ``0001.txt``); its label is the first folder below the root, and a first folder
     named ``train``, ``val`` or ``test`` is the split (the label is then the folder below it).
     Names that start with a dot, and links to a folder already listed, are left out; what can't be
-    listed is left out with a warning. That a file can be read is found out later, by those who
-    open it.
+    listed is left out with a warning, and so are files of texts that can't be read. That another
+    file can be read is found out later, by those who open it.
+
+    Args:
+        source: the manifest or folder.
+        fields: the kind of each field that takes part; a field takes the column of its name, or
+            that of its kind if no other field is of it.
 
     Raises:
-        ManifestError: nothing there, nothing in it, or columns, ids, groups or splits that can't
-            be right.
+        ManifestError: nothing there, nothing in it, columns, ids, groups or splits that can't be
+            right, or items that could be for several fields.
     """
     if is_url(source):
         raise ManifestError(f"{shown(source)}: is a URL; training reads what is on disk")
@@ -76,35 +99,71 @@ def read_samples(source: str | Path) -> Samples:
     if is_folder(path):
         table, root = _list_folder(path), path
     else:
-        table, root = read_manifest(path), path.parent
-    return Samples(table, root, str(source))
+        table, root = read_manifest(path, fields), path.parent
+    in_cells = frozenset(name for name, kind in fields.items() if kind_named(kind).in_cells)
+    return Samples(table, root, str(source), _columns(table, fields, path), in_cells)
+
+
+def _columns(table: pa.Table, fields: Fields, path: Path) -> dict[str, str]:
+    """Return the column of each field that has one with anything in it."""
+    filled = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    columns = {}
+    for name, kind in fields.items():
+        column = column_of(name, kind, fields, filled)
+        if column is not None:
+            columns[name] = column
+        elif kind in filled and kind not in fields:
+            rivals = " or ".join(other for other in fields if fields[other] == kind)
+            if path.is_file():
+                raise ManifestError(
+                    f"{path}: field {name}: the manifest has no column {name}, and {kind} could "
+                    f"be for {rivals}. Name a column for each."
+                )
+            raise ManifestError(
+                f"{path}: field {name}: files of {kind} could be for {rivals}. List them in a "
+                "manifest, with a column for each."
+            )
+    return columns
 
 
 def _list_folder(root: Path) -> pa.Table:
     samples: dict[tuple[str, str, int], dict[str, str]] = {}
     left_out: list[str] = []
+    columns = dict.fromkeys(COLUMNS)
     for path, modality in _media_below(root, left_out):
         folder, _, name = path.rpartition("/")
         stem, turn = os.path.splitext(name)[0], 0
         while modality in samples.get((folder, stem, turn), {}):
             turn += 1
         cell = path
-        if modality == "text":
+        if kind_named(modality).in_cells:
             try:
-                cell = (root / path).read_text("utf-8", "replace")
-            except OSError as error:
-                left_out.append(f"{path}: can't be read: {reason(error)}")
+                cell = _content(root / path, modality)
+            except MediaError as error:
+                left_out.append(f"{path}: {error.message}")
                 continue
         sample = samples.setdefault((folder, stem, turn), _label_and_split(folder))
-        sample[modality] = cell
+        sample[modality], columns[modality] = cell, None
     if left_out:
         text = f"{root}: {len(left_out)} files or folders are left out"
         warnings.warn(f"{text}, the first: {left_out[0]}", stacklevel=3)
     if not samples:
         raise ManifestError(f"{root}: no images, sounds or videos in this folder")
     return pa.Table.from_pylist(
-        list(samples.values()), pa.schema([(name, pa.string()) for name in COLUMNS])
+        list(samples.values()), pa.schema([(name, pa.string()) for name in columns])
     )
+
+
+def _content(path: Path, modality: Modality) -> str:
+    """Return the content of a file that stands for a cell.
+
+    Raises:
+        MediaError: it can't be read, or is something else.
+    """
+    info = probe(path)
+    if info.modality != modality or info.text is None:
+        raise MediaError(str(path), "probe", f"is {info.modality}, and no text")
+    return info.text
 
 
 def _media_below(root: Path, left_out: list[str]) -> Iterator[tuple[str, Modality]]:

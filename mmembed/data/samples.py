@@ -10,49 +10,58 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch.utils.data import Dataset
 
 from mmembed.data.batch import Batch, collate
 from mmembed.data.manifest import Samples
 from mmembed.errors import ManifestError, MediaError
-from mmembed.errors.plain_text import say
-from mmembed.media.probe import MediaInfo, probe
+from mmembed.errors.plain_text import brief, say
+from mmembed.media.file import MediaFile
+from mmembed.media.probe import MediaInfo, Source, probe
+from mmembed.modality import Modality, position
 from mmembed.preprocess.base import Preprocess
-from mmembed.store.manifest import MEDIA
 
 OnError = Literal["skip", "raise"]
-Probed = Mapping[tuple[str, str], MediaInfo | MediaError]
+Probed = Mapping[tuple[Modality, str], MediaInfo | MediaError]
+Option = TypeVar("Option")
 NAMED_FILES = 5  # of those that can't be read
 ANNOUNCED_FILES = 10_000  # probing more takes so long that it is announced
+TEXT_DRAW = 1  # the stream of random numbers that chooses a text; segments have another
+CACHED_CELL_BYTES = 400  # of a cell's key and array in the cache, beside what they hold
 
 
 def probe_files(samples: Samples, preprocess: Mapping[str, Preprocess]) -> Probed:
-    """Return, by modality and path, the kind of each file, or why it can't be used.
+    """Return, by kind and path, the kind of each file, or why it can't be used.
 
-    Only headers are read, in threads.
+    Only headers are read, in threads. Cells that hold texts or ids need no probing.
     """
-    cells = [(m, p) for m in MEDIA if m in preprocess for p in samples.paths(m) if p is not None]
-    cells = list(dict.fromkeys(cells))
-    if len(cells) > ANNOUNCED_FILES:
-        say(f"probing {len(cells):,} files", sys.stderr)
+    files: dict[tuple[Modality, str], None] = {}
+    for field, each in preprocess.items():
+        if field not in samples.in_cells:
+            paths = samples.column(field).drop_null().to_pylist()
+            files.update(dict.fromkeys((each.modality, path) for path in paths))
+    if len(files) > ANNOUNCED_FILES:
+        say(f"probing {len(files):,} files", sys.stderr)
 
-    def ask(cell: tuple[str, str]) -> MediaInfo | MediaError:
-        modality, path = cell
+    def ask(file: tuple[Modality, str]) -> MediaInfo | MediaError:
+        kind, path = file
         try:
             info = probe(path)
         except MediaError as error:
             return error
-        sound_track = modality == "audio" and info.modality == "video" and info.has_audio
-        if info.modality != modality and not sound_track:
-            return MediaError(path, "probe", f"is {info.modality}, but stands for {modality}")
+        sound_track = kind == "audio" and info.modality == "video" and info.has_audio
+        if info.modality != kind and not sound_track:
+            return MediaError(path, "probe", f"is {info.modality}, but stands for {kind}")
         return info
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return dict(zip(cells, pool.map(ask, cells), strict=True))
+        return dict(zip(files, pool.map(ask, files), strict=True))
 
 
 def report_bad_files(probed: Probed, source: str, on_error: OnError) -> None:
@@ -77,14 +86,17 @@ class MediaDataset(Dataset[Batch]):
 
     Args:
         samples: a row a sample.
-        preprocess: by modality; cells of other modalities are left out.
+        preprocess: by field; columns of other fields are left out.
         probed: the result of :func:`probe_files`; files that can't be read are left out.
         codes: by column (``label``, ``group``), the code of each value.
-        cache_mb: keep the values of files of one segment in memory, up to this much.
+        cache_mb: keep the values of items of one segment in memory, up to this much.
 
     Attributes:
-        draw: ``(seed, epoch)`` that the segment of long media is drawn from in training, the
-            epoch in shared memory; None takes the first segment always.
+        items: by field, in the order of :mod:`mmembed.modality`, what each sample has: an Arrow
+            array as of :meth:`~mmembed.data.manifest.Samples.column`.
+        draw: ``(seed, epoch)`` that one of several texts of a sample, and the segment of long
+            media, are drawn from in training, the epoch in shared memory; None takes the first
+            always.
     """
 
     def __init__(
@@ -95,44 +107,78 @@ class MediaDataset(Dataset[Batch]):
         codes: Mapping[str, Mapping[str, int]],
         cache_mb: float = 0,
     ) -> None:
-        self.preprocess = dict(preprocess)
+        fields = sorted(preprocess, key=lambda field: position(preprocess[field].modality))
+        self.preprocess = {field: preprocess[field] for field in fields}
         self.draw: tuple[int, torch.Tensor] | None = None
-        self._samples = len(samples)
-        self.files: dict[str, list[tuple[str, MediaInfo] | None]] = {}
-        for modality in (m for m in MEDIA if m in preprocess):
-            cells: list[tuple[str, MediaInfo] | None] = []
-            for path in samples.paths(modality):
-                info = probed.get((modality, path)) if path is not None else None
-                cells.append((path, info) if path and isinstance(info, MediaInfo) else None)
-            self.files[modality] = cells
+        self._samples, self._source = len(samples), samples.source
+        self._in_cells, self._probed = samples.in_cells, probed
+        self.items = {field: self._usable(field, samples.column(field)) for field in fields}
         self.codes = {
             name: torch.tensor([codes[name].get(v, -1) for v in samples.table[name].to_pylist()])
             for name in ("label", "group")
         }
-        self._failed: dict[str, MediaError] = {}
+        self._failed: dict[tuple[str, str], MediaError] = {}
         self._cache: dict[tuple[str, str], np.ndarray] = {}
-        self._room = int(cache_mb * 2**20)
+        self._room = self._cache_bytes = int(cache_mb * 2**20)
+
+    def _usable(self, field: str, items: pa.Array) -> pa.Array:
+        if field in self._in_cells:
+            return items
+        kind = self.preprocess[field].modality
+        paths = items.to_pylist()
+        known = [path if self._info(kind, path) is not None else None for path in paths]
+        return pa.array(known, pa.large_string())
+
+    def _info(self, kind: Modality, path: str | None) -> MediaInfo | None:
+        info = self._probed.get((kind, path)) if path is not None else None
+        return info if isinstance(info, MediaInfo) else None
+
+    def adopt(self, preprocess: Mapping[str, Preprocess]) -> None:
+        """Take preprocesses of some fields in the place of those that there are."""
+        self.preprocess.update(preprocess)
+        self._cache, self._failed, self._room = {}, {}, self._cache_bytes
 
     def __len__(self) -> int:
         return self._samples
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of files by modality."""
-        return {m: sum(cell is not None for cell in cells) for m, cells in self.files.items()}
+        """Number of items by field."""
+        return {
+            field: len(items) - items.null_count
+            if pa.types.is_large_string(items.type)
+            else pc.sum(pc.list_value_length(items)).as_py() or 0
+            for field, items in self.items.items()
+        }
 
-    def lengths(self) -> list[int]:
-        """Return, a sample, the padded length of its sound (0 if it has none), for bucketing."""
-        sound = self.preprocess.get("audio")
-        if sound is None:
-            return [0] * len(self)
-        lengths = []
-        for cell in self.files["audio"]:
-            span = sound.spans(cell[1])[0] if cell else None
-            seconds = span.end_seconds - span.start_seconds if span else 0.0
-            rate = getattr(sound, "sample_rate", 1)
-            lengths.append(sound.padded_length(round(seconds * rate)) if cell else 0)
-        return lengths
+    def lengths(self) -> np.ndarray:
+        """Return a number a sample, ``(samples,)``, that sorts samples of like lengths together.
+
+        It is the padded length of the field that is longest in all (sound before text), and
+        behind the point that of the next. A field whose preprocess tells no lengths takes no
+        part, and a sample that lacks a field has length 0 there.
+        """
+        told = [f for f in self.items if type(self.preprocess[f]).length is not Preprocess.length]
+        numbers = np.zeros(len(self))
+        for lengths in sorted((self._padded_lengths(field) for field in told), key=np.sum):
+            numbers = lengths + numbers / (numbers.max(initial=0) + 1)
+        return numbers
+
+    def _padded_lengths(self, field: str) -> np.ndarray:
+        items = self.items[field]
+        if not pa.types.is_large_string(items.type):
+            items = pc.list_element(items, 0)
+        coded = items.dictionary_encode()
+        pad, different = self.preprocess[field].padded_length, coded.dictionary.to_pylist()
+        lengths = np.array([*(pad(self._length(field, item)) for item in different), 0])
+        return lengths[coded.indices.fill_null(len(different)).to_numpy()]
+
+    def _length(self, field: str, item: str) -> int:
+        preprocess = self.preprocess[field]
+        if field in self._in_cells:
+            return preprocess.length(MediaInfo(preprocess.modality, "cell", text=item), None)
+        info = self._info(preprocess.modality, item)
+        return 0 if info is None else preprocess.length(info, preprocess.spans(info)[0])
 
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
@@ -143,39 +189,53 @@ class MediaDataset(Dataset[Batch]):
         batch = Batch(
             label=self.codes["label"][index], group=self.codes["group"][index], index=index
         )
-        for modality, cells in self.files.items():
-            items, rows = [], []
-            for row, sample in enumerate(indices):
-                cell = cells[sample]
+        chosen = pa.array(indices, pa.int64())
+        for field, items in self.items.items():
+            values, rows = [], []
+            for row, cell in enumerate(items.take(chosen).to_pylist()):
                 if cell is None:
                     continue
+                sample = indices[row]
+                item = cell if isinstance(cell, str) else self._drawn(cell, sample, TEXT_DRAW)
                 try:
-                    items.append(self._values(modality, sample, *cell))
+                    values.append(self._values(field, item, sample))
                     rows.append(row)
                 except MediaError as error:
-                    self._failed[cell[0]] = error
-                    batch.failed[cell[0]] = str(error)
-            if items:
-                pad = self.preprocess[modality].padded_length
-                length = None if modality == "image" else max(pad(len(item)) for item in items)
-                batch.values[modality], batch.mask[modality] = collate(items, length)
-                batch.rows[modality] = torch.tensor(rows)
+                    self._failed[field, item] = error
+                    batch.failed[error.path] = str(error)
+            if values:
+                preprocess = self.preprocess[field]
+                lengths = {len(each) for each in values} if preprocess.varies else ()
+                length = max(map(preprocess.padded_length, lengths), default=None)
+                batch.values[field], batch.mask[field] = collate(values, length)
+                batch.rows[field] = torch.tensor(rows)
         return batch
 
-    def _values(self, modality: str, sample: int, path: str, info: MediaInfo) -> np.ndarray:
-        cached = self._cache.get((modality, path))
+    def _drawn(self, options: Sequence[Option], sample: int, *stream: int) -> Option:
+        """Return one of several, in training another each epoch; the first in evaluation."""
+        if self.draw is None or len(options) == 1:
+            return options[0]
+        rng = np.random.default_rng([self.draw[0], int(self.draw[1]), sample, *stream])
+        return options[int(rng.integers(len(options)))]
+
+    def _values(self, field: str, item: str, sample: int) -> np.ndarray:
+        cached = self._cache.get((field, item))
         if cached is not None:
             return cached
-        if path in self._failed:
-            raise self._failed[path]
-        preprocess = self.preprocess[modality]
+        if (field, item) in self._failed:
+            raise self._failed[field, item]
+        preprocess = self.preprocess[field]
+        kind = preprocess.modality
+        source: Source = item
+        info = self._info(kind, item)
+        if field in self._in_cells:
+            source = MediaFile.of_cell(f"{self._source}: {field} {brief(item)}", kind, item)
+            info = source.info
+        assert info is not None
         spans = preprocess.spans(info)
-        chosen = 0
-        if self.draw is not None and len(spans) > 1:
-            rng = np.random.default_rng([self.draw[0], int(self.draw[1]), sample])
-            chosen = int(rng.integers(len(spans)))
-        values = preprocess(preprocess.load(path, spans[chosen]))
-        if len(spans) == 1 and values.nbytes <= self._room:
-            self._room -= values.nbytes
-            self._cache[modality, path] = values
+        values = preprocess(preprocess.load(source, self._drawn(spans, sample)))
+        held = values.nbytes + (CACHED_CELL_BYTES + len(item)) * (field in self._in_cells)
+        if len(spans) == 1 and held <= self._room:
+            self._room -= held
+            self._cache[field, item] = values
         return values

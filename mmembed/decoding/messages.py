@@ -1,13 +1,14 @@
-"""Messages of the decode worker: a request for a file, and its values or why it has none."""
+"""Messages of the decode worker: a request for an item, and its values or why it has none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
 from mmembed.errors import Stage
-from mmembed.media.spans import Span
+from mmembed.media.spans import AnySpan
 from mmembed.paths import RemotePath
 
 SEND_BYTES = 4 << 20
@@ -38,39 +39,50 @@ class DecodeFailure:
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """A file to decode.
+    """A file, or an item in a cell of a manifest, to decode.
 
     Attributes:
-        location: the file.
-        modality: what it is to be embedded as; None to go by its content.
+        location: the file; the manifest of an item in a cell.
+        field: the field that is to embed it; None to go by its content.
         first: the first span wanted; those before it were decoded already.
+        content: the item in a cell; None for a file.
     """
 
     location: str | RemotePath
-    modality: str | None = None
+    field: str | None = None
     first: int = 0
+    content: str | None = None
 
 
 @dataclass
 class Segments:
-    """The values of some spans of a file, all of one modality.
+    """The values of some spans of a file, all for one field.
 
     Attributes:
         modality: what the spans are embedded as.
-        count: number of spans of the whole file, in all modalities.
+        count: number of spans of the whole file, for all fields.
         spans: the spans decoded here, from ``DecodeRequest.first`` on; None for a file taken whole.
         values: the values of each, as :class:`~mmembed.preprocess.base.Preprocess` returns them.
         taken: number of spans that are dealt with here; more than there are values where the
             file stops before the end that its header declares.
         truncated: that it does.
+        field_name: the field, where it is not called as the modality.
+        words: the words of each, as :meth:`~mmembed.preprocess.base.Preprocess.words` says them.
     """
 
     modality: str
     count: int
-    spans: list[Span | None] = field(default_factory=list)
-    values: list[np.ndarray] = field(default_factory=list)
+    spans: list[AnySpan | None] = dataclasses.field(default_factory=list)
+    values: list[np.ndarray] = dataclasses.field(default_factory=list)
     taken: int = 0
     truncated: bool = False
+    field_name: str = ""
+    words: list[str | None] = dataclasses.field(default_factory=list)
+
+    @property
+    def field(self) -> str:
+        """The field that the spans are for."""
+        return self.field_name or self.modality
 
     @property
     def size_bytes(self) -> int:

@@ -182,7 +182,7 @@ class DecodeQueue(Generic[Key]):
             failure.error,
             failure.message,
             attempts=group.attempts,
-            modality=wanted.request.modality,
+            modality=wanted.request.field,
             advice="" if crashed else "timeout",
         )
         return [Decoded(wanted.key, wanted.request.first, problem, True)]

@@ -1,4 +1,4 @@
-"""Files to values, as a decode worker does it: probe, check limits, cut, load, preprocess.
+"""Items to values, as a decode worker does it: probe, check limits, cut, load, preprocess.
 
 It runs in processes that never load torch, on a few files at a time, and stops early where the
 values of long media would take too much memory. It knows nothing of models, of batches or of the
@@ -18,7 +18,7 @@ from mmembed.media.file import MediaFile
 from mmembed.media.image import limit_pixels
 from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
 from mmembed.media.probe import MediaInfo, probe
-from mmembed.media.spans import Span
+from mmembed.media.spans import AnySpan, Span
 from mmembed.preprocess.base import Preprocess
 
 
@@ -30,7 +30,7 @@ class Decoder:
     what is missing.
 
     Args:
-        preprocess: by modality; files of other modalities are problems.
+        preprocess: by field; files of other modalities are problems.
         send_bytes: about how much values may take; one file's first spans are always taken.
         max_pixels: pictures and videos with more pixels (a frame) are problems.
         max_seconds: sounds and videos that last longer are problems.
@@ -60,17 +60,18 @@ class Decoder:
 
     def _decode(self, request: DecodeRequest, room: int) -> Segments | DecodeFailure:
         stage: Stage = "probe"
-        modality = request.modality
+        modality = self._kind(request.field)
         try:
-            with MediaFile(request.location) as file:
+            with self._opened(request) as file:
                 info = probe(file)
                 modality = modality or info.modality
-                refusal = self._refusal(request.modality, info)
-                if refusal:
+                field = request.field or self._field_of(info.modality)
+                refusal = self._refusal(request.field, info)
+                if field is None or refusal:
                     return DecodeFailure("probe", "MediaError", refusal, modality=modality)
                 self._check_limits(file, info)
                 stage = "decode"
-                return self._load(file, request, modality, info, room)
+                return self._load(file, request, field, info, room)
         except MediaError as error:
             by, advice = error.decoder, error.advice
             return DecodeFailure(error.stage, "MediaError", error.message, by, 1, modality, advice)
@@ -83,12 +84,30 @@ class Decoder:
             message = str(error) or "no message"
             return DecodeFailure(stage, type(error).__name__, message, modality=modality)
 
+    def _opened(self, request: DecodeRequest) -> MediaFile:
+        if request.content is None:
+            return MediaFile(request.location)
+        kind = self._kind(request.field) or str(request.field)
+        return MediaFile.of_cell(str(request.location), kind, request.content)
+
+    def _kind(self, field: str | None) -> str | None:
+        """Return the kind of a field; its name where there is none of that name."""
+        known = None if field is None else self.preprocess.get(field)
+        return field if known is None else known.modality
+
+    def _field_of(self, kind: str) -> str | None:
+        """Return the only field of a kind; None if there is none, or several."""
+        fields = [field for field, each in self.preprocess.items() if each.modality == kind]
+        return fields[0] if len(fields) == 1 else None
+
     def _refusal(self, wanted: str | None, info: MediaInfo) -> str:
-        known = ", ".join(self.preprocess)
-        if (wanted or info.modality) not in self.preprocess:
-            return f"is {wanted or info.modality}; only {known} is embedded here"
-        sound_track = wanted == "audio" and info.modality == "video" and info.has_audio
-        if wanted not in (None, info.modality) and not sound_track:
+        kind, known = self._kind(wanted) or info.modality, ", ".join(self.preprocess)
+        if wanted is None and self._field_of(kind) is None:
+            return f"is {kind}; only {known} is embedded here"
+        if wanted is not None and wanted not in self.preprocess:
+            return f"is {wanted}; only {known} is embedded here"
+        sound_track = kind == "audio" and info.modality == "video" and info.has_audio
+        if kind != info.modality and not sound_track:
             return f"is {info.modality} by its content, but the manifest says {wanted}"
         return ""
 
@@ -104,22 +123,25 @@ class Decoder:
             raise MediaError(name, "probe", message, advice="max_duration")
 
     def _load(
-        self, file: MediaFile, request: DecodeRequest, modality: str, info: MediaInfo, room: int
+        self, file: MediaFile, request: DecodeRequest, field: str, info: MediaInfo, room: int
     ) -> Segments | DecodeFailure:
-        spans = list(self._spans(request, modality, info))
+        spans = list(self._spans(request, field, info))
+        modality = self.preprocess[field].modality
         if not spans:
             return DecodeFailure("decode", "MediaError", "is too short to embed", modality=modality)
         if request.first >= len(spans):
             message = "changed while it was being read. Run again."
             return DecodeFailure("decode", "MediaError", message, modality=modality)
-        segments = Segments(spans[request.first][0], len(spans))
-        kind, preprocess = segments.modality, self.preprocess[segments.modality]
+        name = spans[request.first][0]
+        preprocess = self.preprocess[name]
+        segments = Segments(preprocess.modality, len(spans), field_name=name)
         together = preprocess.together(info)
-        wanted = [span for other, span in spans[request.first :] if other == kind]
-        for media, span, truncated in self._loaded(kind, file, wanted, together):
+        wanted = [span for other, span in spans[request.first :] if other == name]
+        for media, span, truncated in self._loaded(name, file, wanted, together):
             if media is not None:
                 segments.spans.append(span)
                 segments.values.append(preprocess(media))
+                segments.words.append(preprocess.words(media))
                 room -= segments.values[-1].nbytes
             segments.taken += 1
             if truncated:
@@ -132,8 +154,8 @@ class Decoder:
         return segments
 
     def _loaded(
-        self, kind: str, file: MediaFile, spans: list[Span | None], together: int
-    ) -> Iterator[tuple[Any, Span | None, bool]]:
+        self, field: str, file: MediaFile, spans: list[AnySpan | None], together: int
+    ) -> Iterator[tuple[Any, AnySpan | None, bool]]:
         """Yield what spans hold, as :meth:`_load_span` does it for one.
 
         They are decoded ``together``, always the same ones, so that what a file gives does not
@@ -143,26 +165,26 @@ class Decoder:
             few = spans[start : start + together]
             media: list[Any] = []
             with suppress(MediaError):
-                media = self.preprocess[kind].load_spans(file, few) if len(few) > 1 else []
+                media = self.preprocess[field].load_spans(file, few) if len(few) > 1 else []
             if media:
                 yield from ((each, span, False) for each, span in zip(media, few, strict=True))
             else:
-                yield from (self._load_span(kind, file, span) for span in few)
+                yield from (self._load_span(field, file, span) for span in few)
 
     def _load_span(
-        self, kind: str, file: MediaFile, span: Span | None
-    ) -> tuple[Any, Span | None, bool]:
+        self, field: str, file: MediaFile, span: AnySpan | None
+    ) -> tuple[Any, AnySpan | None, bool]:
         """Return what a span holds, the span as far as the file goes, and if that is not all.
 
         Where a file stops early, a rest shorter than the preprocess's ``min_seconds`` is None.
         """
-        preprocess = self.preprocess[kind]
+        preprocess = self.preprocess[field]
         try:
             return preprocess.load(file, span), span, False
         except TruncatedError as error:
             if not self.allow_truncated:
                 raise
-            if span is not None:
+            if isinstance(span, Span):
                 end = min(error.end_seconds, span.end_seconds)
                 if span.index and end - span.start_seconds < max(preprocess.min_seconds, 1e-6):
                     return None, span, True
@@ -172,12 +194,14 @@ class Decoder:
             return preprocess.load(file, span, allow_truncated=True), span, True
 
     def _spans(
-        self, request: DecodeRequest, modality: str, info: MediaInfo
-    ) -> Iterator[tuple[str, Span | None]]:
-        """Yield modality and span of each row that the file is to have."""
-        for span in self.preprocess[modality].spans(info):
-            yield modality, span
+        self, request: DecodeRequest, field: str, info: MediaInfo
+    ) -> Iterator[tuple[str, AnySpan | None]]:
+        """Yield field and span of each row that the file is to have."""
+        for span in self.preprocess[field].spans(info):
+            yield field, span
         heard = info.has_audio and info.sound_seconds != 0
-        if self.with_sound and request.modality is None and info.modality == "video" and heard:
-            for span in self.preprocess["audio"].spans(info):
-                yield "audio", span
+        sound = self._field_of("audio")
+        wants = self.with_sound and request.field is None and info.modality == "video"
+        if wants and heard and sound is not None:
+            for span in self.preprocess[sound].spans(info):
+                yield sound, span

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from mmembed.embedding.settings import Limits, Machine, Pass, RowOptions, groupe
 from mmembed.errors import ConfigError, ManifestError, VerdictError
 from mmembed.media.decode_revision import DECODE_REVISION
 from mmembed.media.source_file import printable
+from mmembed.modality import kind_named
 from mmembed.paths import place
-from mmembed.space.space_json import read_card
+from mmembed.space.space_json import chosen_fields, read_card, trusted_packages
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.provenance import Provenance
 from mmembed.store.schema import row_schema
@@ -29,7 +30,7 @@ from mmembed.store.schema import row_schema
 def embed(
     source: str | Path, out: str | Path, *, space: str | Path, **options: Any
 ) -> EmbedSummary:
-    """Embed every image, sound and video of a folder or manifest into a Parquet dataset.
+    """Embed every image, sound, video and text of a folder or manifest into a Parquet dataset.
 
     Files that are in ``out`` already, with the same size and time, are left alone; the rows of
     files that changed or are gone are taken out. What can't be seen now, such as a folder that
@@ -66,7 +67,7 @@ def embed_as(
     machine: Machine,
     this: Pass,
 ) -> EmbedSummary:
-    """Embed every image, sound and video of a folder or manifest into a Parquet dataset.
+    """Embed every image, sound, video and text of a folder or manifest into a Parquet dataset.
 
     Args:
         source: a folder of media, or a manifest (Parquet, CSV, JSONL) that names them; a path, or a
@@ -83,9 +84,12 @@ def embed_as(
     if not _is_text(str(out)):
         raise ConfigError(f"{printable(str(out))}: the dataset's path has to be valid UTF-8")
     share = None if this.shard is None else Shard.parse(this.shard)
-    card = read_card(space)
-    listing = list_source(media, dataset)
-    if rows.with_sound and (listing.by_modality or "audio" not in card["fields"].values()):
+    card = read_card(space, trusted_packages(machine.trust))
+    fields = chosen_fields(card["fields"], rows.field)
+    listing = list_source(media, dataset, fields)
+    if not listing.by_field:
+        _check_one_a_kind(fields, card["name"])
+    if rows.with_sound and (listing.by_field or "audio" not in fields.values()):
         raise ConfigError(_no_sound(listing, card["name"]), "with_sound")
     named = source_text(listing.source)
     asked = Provenance(
@@ -98,7 +102,8 @@ def embed_as(
     )
     into = EmbeddingDataset(dataset)
     provenance = agreed_provenance(into, asked, listing)
-    schema = row_schema(provenance, listing.carried_types, rows.vector_type)
+    with_cells = any(kind_named(kind).in_cells for kind in fields.values())
+    schema = row_schema(provenance, listing.carried_types, rows.vector_type, with_cells=with_cells)
     files = Catalog(listing, share, rows.checksum)
     if files.total == 0:
         raise ManifestError(f"{source}: no files in it")
@@ -152,7 +157,17 @@ def _is_text(path: str) -> bool:
     return True
 
 
+def _check_one_a_kind(fields: Mapping[str, str], space: str) -> None:
+    """Refuse to guess which field a file of a folder is for."""
+    for kind in fields.values():
+        names = [name for name, other in fields.items() if other == kind]
+        if len(names) > 1:
+            raise ConfigError(
+                f"space {space} takes {kind} in {', '.join(names)}: name one of them", "field"
+            )
+
+
 def _no_sound(listing: Listing, space: str) -> str:
-    if listing.by_modality:
+    if listing.by_field:
         return "is for folders. In a manifest, name the video in the audio column too."
     return f"space {space} has no encoder for audio"

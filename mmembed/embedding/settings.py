@@ -29,6 +29,9 @@ class RowOptions:
         vector_type: ``float32``, ``float16``, or ``list`` for readers without fixed-size lists.
         checksum: tell changed files by a hash of their content, kept in the column ``checksum``,
             rather than by their time; every file is read in every run.
+        field: of several fields of one kind, the one that embeds what is of that kind.
+        prompt: name of the prompt that is put before each text, such as ``query`` or ``document``,
+            where the space has prompts.
 
     Raises:
         ConfigError: not a duration.
@@ -41,6 +44,8 @@ class RowOptions:
     allow_truncated: bool = False
     vector_type: VectorType = "float32"
     checksum: bool = False
+    field: str | None = None
+    prompt: str | None = None
 
     def __post_init__(self) -> None:
         self.bound()
@@ -65,6 +70,8 @@ class RowOptions:
             "with_sound": self.with_sound or None,
             "allow_truncated": self.allow_truncated or None,
             "checksum": self.checksum or None,
+            "field": self.field,
+            "prompt": self.prompt,
         }
 
 

@@ -38,6 +38,19 @@ class Encoder(nn.Module, ABC):
             object.__setattr__(self, "_arguments", given)
         return self
 
+    def adopt(self, preprocess: Preprocess) -> None:
+        """Take over the preprocess that was fitted to the training items, before training.
+
+        An encoder whose weights depend on what was learnt, such as a table with a row a token,
+        makes them anew here.
+
+        Args:
+            preprocess: :attr:`preprocess`, fitted.
+        """
+        self.preprocess = preprocess
+        if "preprocess" in self._arguments:
+            self._arguments["preprocess"] = preprocess
+
     @abstractmethod
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return features ``(batch, width)``.

@@ -17,12 +17,21 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from mmembed.encoders.assets import (
+    AssetReader,
+    build_asset,
+    describe_asset,
+    is_asset_description,
+)
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.model_arguments import checked_model_arguments, lasting_model_arguments
 from mmembed.encoders.spectrogram import Spectrogram
+from mmembed.encoders.token_bodies import TokenBody
 from mmembed.errors import SpaceError
 from mmembed.errors.plain_text import brief, one_line
+from mmembed.preprocess.asset import Asset
 from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.category import MOST_BUCKETS
 
 # The classes that a description may name, by stable names: these are part of every fingerprint,
 # and stay as they are wherever the classes live.
@@ -30,15 +39,26 @@ CLASSES = {
     "mmembed.encoders.image.ImageEncoder": "mmembed.encoders.image.ImageEncoder",
     "mmembed.encoders.audio.AudioEncoder": "mmembed.encoders.audio.AudioEncoder",
     "mmembed.encoders.video.VideoEncoder": "mmembed.encoders.video.VideoEncoder",
+    "mmembed.encoders.text.TextEncoder": "mmembed.encoders.text.TextEncoder",
+    "mmembed.encoders.category.CategoryEncoder": "mmembed.encoders.category.CategoryEncoder",
     "mmembed.data.preprocess.ImagePreprocess": "mmembed.preprocess.image.ImagePreprocess",
     "mmembed.data.preprocess.AudioPreprocess": "mmembed.preprocess.audio.AudioPreprocess",
     "mmembed.data.preprocess.VideoPreprocess": "mmembed.preprocess.video.VideoPreprocess",
+    "mmembed.preprocess.category.CategoryPreprocess": (
+        "mmembed.preprocess.category.CategoryPreprocess"
+    ),
+    "mmembed.preprocess.text.TextPreprocess": "mmembed.preprocess.text.TextPreprocess",
 }
 NAMES = {path: name for name, path in CLASSES.items()}
-# Arguments whose fields a description holds beside the others, as before they were grouped.
-GROUPS = {"mmembed.encoders.audio.AudioEncoder": ("spectrogram", Spectrogram)}
+# Arguments whose fields a description holds beside the others.
+GROUPS: dict[str, tuple[str, type]] = {
+    "mmembed.encoders.audio.AudioEncoder": ("spectrogram", Spectrogram),
+    "mmembed.encoders.text.TextEncoder": ("body", TokenBody),
+}
 LARGEST_WHOLE = 1 << 20
+LARGER_WHOLES = {"buckets": MOST_BUCKETS}  # by argument
 LARGEST_NUMBER = 1e9
+LONGEST_TEXT = 1000
 DEEPEST = 16
 MODEL_NAME = re.compile(r"[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_]{1,100})?")
 
@@ -49,6 +69,8 @@ def describe(part: Any) -> Any:
     Weights are saved apart, so ``pretrained`` is described as false, and arguments of a timm
     model that say where its first weights came from are left out.
     """
+    if isinstance(part, Asset):
+        return describe_asset(part)
     if isinstance(part, Encoder):
         arguments = _spread(part, dict(part._arguments))
         if "preprocess" in arguments:
@@ -77,6 +99,7 @@ def build(
     where: str = "description",
     trust: Collection[str] = (),
     levels: int = DEEPEST,
+    assets: AssetReader | None = None,
 ) -> Any:
     """Build the encoder or preprocess that :func:`describe` described.
 
@@ -85,17 +108,18 @@ def build(
         where: names it in errors.
         trust: packages beside mmembed whose classes may be imported and called.
         levels: how deep it may be nested.
+        assets: gives what it names by class and digest; None if it names none.
 
     Raises:
         SpaceError: not a description; a class that is not mmembed's own and not of a trusted
             package, is missing, or is neither an encoder nor a preprocess; an argument that the
-            class does not take, or of a wrong type or range.
+            class does not take, or of a wrong type or range; an asset that is not there.
     """
     if not (_is_description(description) and isinstance(description["init_args"], dict)):
         raise SpaceError(f"{where}: must have class_path and init_args, not {brief(description)}")
     path = description["class_path"]
     kind = _class_of(path, f"{where}.class_path", trust)
-    given = _arguments(description["init_args"], where, trust, levels)
+    given = _arguments(description["init_args"], where, trust, levels, assets)
     if path in CLASSES:
         given = _grouped(path, given, where)
         _check_types(kind, given, where)
@@ -104,10 +128,7 @@ def build(
     except TypeError as error:
         reason = one_line(error)
         raise SpaceError(f"{where}: class {path} refuses the saved arguments: {reason}") from None
-    try:
-        return kind(**given)
-    except Exception as error:  # arguments of a stranger's choice: anything may come of them
-        raise SpaceError(f"{where}: {path} can't be built: {one_line(error)}") from None
+    return _made(kind, given, f"{where}: {path}")
 
 
 def is_own(description: Any) -> bool:
@@ -129,8 +150,19 @@ def _is_description(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == {"class_path", "init_args"}
 
 
+def _made(kind: type, given: dict[str, Any], what: str) -> Any:
+    try:
+        return kind(**given)
+    except Exception as error:  # arguments of a stranger's choice: anything may come of them
+        raise SpaceError(f"{what} can't be built: {one_line(error)}") from None
+
+
 def _arguments(
-    given: dict[str, Any], where: str, trust: Collection[str], levels: int
+    given: dict[str, Any],
+    where: str,
+    trust: Collection[str],
+    levels: int,
+    assets: AssetReader | None,
 ) -> dict[str, Any]:
     """Return arguments by name with descriptions inside them built, and nothing pretrained."""
     built: dict[str, Any] = {}
@@ -141,19 +173,24 @@ def _arguments(
         elif name == "model_args" and isinstance(value, dict):
             built[name] = checked_model_arguments(value, at)
         else:
-            built[name] = _argument(value, at, trust, levels - 1)
+            built[name] = _argument(value, at, trust, levels - 1, assets)
     return built
 
 
-def _argument(value: Any, where: str, trust: Collection[str], levels: int) -> Any:
+def _argument(
+    value: Any, where: str, trust: Collection[str], levels: int, assets: AssetReader | None
+) -> Any:
     if levels < 0:
         raise SpaceError(f"{where}: is nested too deep")
     if _is_description(value):
-        return build(value, where, trust, levels)
+        return build(value, where, trust, levels, assets)
+    if is_asset_description(value):
+        return build_asset(value, where, assets)
     if isinstance(value, dict):
-        return _arguments(value, where, trust, levels)
+        return _arguments(value, where, trust, levels, assets)
     if isinstance(value, list):
-        return [_argument(each, f"{where}[{i}]", trust, levels - 1) for i, each in enumerate(value)]
+        rest = trust, levels - 1, assets
+        return [_argument(each, f"{where}[{i}]", *rest) for i, each in enumerate(value)]
     return value
 
 
@@ -212,7 +249,7 @@ def _grouped(path: str, given: dict[str, Any], where: str) -> dict[str, Any]:
     if group in others:
         raise SpaceError(f"{where}: refuses the saved arguments: {group} is not written as one")
     _check_types(kind, members, where)
-    return {**others, group: kind(**members)}
+    return {**others, group: _made(kind, members, f"{where}: {kind.__name__}")}
 
 
 def _check_types(kind: type, given: dict[str, Any], where: str) -> None:
@@ -222,23 +259,26 @@ def _check_types(kind: type, given: dict[str, Any], where: str) -> None:
         parameter = parameters.get(name)
         if parameter is None or parameter.kind is parameter.VAR_KEYWORD:
             raise SpaceError(f"{where}: refuses the saved arguments: it takes no {brief(name)}")
-        if not _fits(value, hints[name]):
+        if not _fits(value, hints[name], LARGER_WHOLES.get(name, LARGEST_WHOLE)):
             raise SpaceError(f"{where}.{name}: must be {parameter.annotation}, not {brief(value)}")
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _fits(value: Any, hint: Any, largest_whole: int = LARGEST_WHOLE) -> bool:
     """Return whether a value is of a type that a class of this package asks for, in its range."""
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
-        return any(_fits(value, option) for option in options)
+        return any(_fits(value, option, largest_whole) for option in options)
     if origin is Literal:
         return isinstance(value, str) and value in options
+    if origin is tuple and Ellipsis not in options:  # of a name and a text for people
+        texts = isinstance(value, list) and len(value) == len(options)
+        return texts and all(isinstance(t, str) and len(t) <= LONGEST_TEXT for t in value)
     if origin is tuple:
         return isinstance(value, list) and all(_fits(each, options[0]) for each in value)
     if hint is str:
-        return isinstance(value, str) and MODEL_NAME.fullmatch(value) is not None
+        return isinstance(value, str) and (not value or MODEL_NAME.fullmatch(value) is not None)
     if hint is int:
-        return type(value) is int and abs(value) <= LARGEST_WHOLE
+        return type(value) is int and abs(value) <= largest_whole
     if hint is float:
         return type(value) in (int, float) and abs(value) <= LARGEST_NUMBER
     if hint in (bool, NoneType):

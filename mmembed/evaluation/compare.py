@@ -101,7 +101,7 @@ class Comparison:
         fingerprint: of that space.
         changes: by direction and metric.
         moved: of each direction, the queries that lost and that won most.
-        overlap: by modality, the mean share of common nearest neighbours.
+        overlap: by field, the mean share of common nearest neighbours.
         unmatched: queries of either that the other lacks.
     """
 
@@ -172,20 +172,20 @@ def compare_directions(
 
 
 def overlaps(items: Items, others: Items) -> dict[str, float]:
-    """Return, by modality, the mean share of common nearest neighbours of the files of both."""
+    """Return, by field, the mean share of common nearest neighbours of the items of both."""
     shares = {}
-    for modality in items.modalities:
-        here = items.select(items.modality == modality)
-        there = others.select(others.modality == modality)
+    for field in items.fields:
+        here = items.select(items.field == field)
+        there = others.select(others.field == field)
         mine, theirs = _matched(here.names(), there.names())
         if len(mine) > 1:
-            shares[modality] = neighbour_overlap(here.vectors[mine], there.vectors[theirs])
+            shares[field] = neighbour_overlap(here.vectors[mine], there.vectors[theirs])
     return shares
 
 
 def _names(items: Items, direction: Direction) -> np.ndarray:
     """Return the names of the answerable queries of a direction."""
-    part = items.select(items.modality == direction.query)
+    part = items.select(items.field == direction.query)
     return part.names()[direction.result.queries]
 
 

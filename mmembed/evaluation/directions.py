@@ -1,4 +1,4 @@
-"""Retrieval between modalities: relevance, scores and their intervals."""
+"""Retrieval between fields: relevance, scores and their intervals."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CURVE_POINTS = 40
 
 @dataclass(frozen=True)
 class Direction:
-    """Retrieval from one modality to another under one notion of relevance.
+    """Retrieval from one field to another under one notion of relevance.
 
     Attributes:
         relevance: ``label``, ``group``, ``stem`` or ``qrels``.
-        query: modality of the queries.
-        target: modality of the targets.
+        query: field of the queries.
+        target: field of the targets.
         relevant: the targets that are relevant to each query.
         result: the metrics, a value a query.
         clusters: integers ``(answerable,)``: queries of one group are one piece of evidence.
@@ -93,7 +93,7 @@ class Direction:
 def score_directions(
     items: Items, notions: Sequence[Notion], qrels: Qrels | None, moments: bool
 ) -> tuple[list[Direction], list[QueryCount]]:
-    """Score every ordered pair of modalities (one modality within itself, if it is alone).
+    """Score every ordered pair of fields (one field within itself, if it is alone).
 
     Returns the directions in which something is relevant, and of all of them how many queries
     have an answer.
@@ -104,13 +104,13 @@ def score_directions(
         qrels: judgements, if there are any.
         moments: only what overlaps in time is relevant by a notion.
     """
-    masks = {m: items.modality == m for m in items.modalities}
-    parts = {m: items.select(mask) for m, mask in masks.items()}
+    masks = {name: items.field == name for name in items.fields}
+    parts = {name: items.select(mask) for name, mask in masks.items()}
     keys = {notion: items.keys(notion) for notion in notions}
     clusters = items.groups()
     directions: dict[str, list[Direction]] = {name: [] for name in (*keys, "qrels")}
     counts: list[QueryCount] = []
-    for query, target in list(permutations(parts, 2)) or [(m, m) for m in parts]:
+    for query, target in list(permutations(parts, 2)) or [(name, name) for name in parts]:
         ours, theirs = parts[query], parts[target]
         spans = (Spans(ours.start, ours.end), Spans(theirs.start, theirs.end)) if moments else None
         relevances: dict[str, Relevance] = {

@@ -37,7 +37,8 @@ from mmembed.paths import is_url, place, shown
 from mmembed.store.provenance import Provenance, check_same_space
 from mmembed.store.table import StoredRows
 
-COLUMNS = ["segment_index", "start_s", "end_s", "label", "group", "split", "caption"]
+SPANS = ["segment_index", "start_s", "end_s", "start_char", "end_char"]
+COLUMNS = ["field", "cell", *SPANS, "label", "group", "split", "text", "caption"]
 MANY_ROWS = 2000
 
 
@@ -183,7 +184,7 @@ def _texts(
         check_same_space(provenance, "the dataset", stored.provenance, f"the prompts {prompts}")
         source, texts = "prompts", read_items(stored)
     labelled = np.array([label is not None for label in texts.label], bool)
-    texts = texts.select((texts.modality == "text") & labelled)
+    texts = texts.select((texts.kind == "text") & labelled)
     if prompts is not None:
         of = f" of the prompts {place(prompts)}"
         faults = list(lint_vectors(texts, of, "zero-shot classification"))
@@ -192,6 +193,8 @@ def _texts(
         if prompts is not None:
             raise ConfigError("no row of it is a text with a label", "prompts", prompts)
         return None, []
+    if len(texts.fields) > 1:
+        source += f" of {', '.join(texts.fields)}"
     groups = None if prompts is not None else texts.groups().astype(str)
     return ClassVectors(texts.label.astype(str), texts.vectors, groups, source), faults
 
@@ -199,40 +202,43 @@ def _texts(
 def _classifications(
     items: Items, train: Items | None, texts: ClassVectors | None
 ) -> dict[str, list[Classification]]:
-    """Classify each modality; a thread of BLAS is enough for few rows, and more are slower."""
+    """Classify each field; a thread of BLAS is enough for few rows, and more are slower."""
     with threadpool_limits(1 if len(items) < MANY_ROWS else None, "blas"):
-        return {m: _classify(items, train, m, texts) for m in items.modalities}
+        return {
+            field: _classify(items, train, field, None if kind == "text" else texts)
+            for field, kind in items.fields.items()
+        }
 
 
 def _classify(
-    items: Items, train: Items | None, modality: str, texts: ClassVectors | None
+    items: Items, train: Items | None, field: str, texts: ClassVectors | None
 ) -> list[Classification]:
-    """Classify one modality by its labels; rows without a label are left out."""
+    """Classify one field by its labels; rows without a label are left out."""
 
     def part(of: Items) -> Labelled:
         labelled = np.array([label is not None for label in of.label], bool)
-        chosen = of.select((of.modality == modality) & labelled)
+        chosen = of.select((of.field == field) & labelled)
         return Labelled(chosen.vectors, chosen.label.astype(str), chosen.groups().astype(str))
 
     test = part(items)
     if len(test) == 0:
         return []
     learnt = None if train is None else part(train)
-    return classify(learnt, test, None if modality == "text" else texts)
+    return classify(learnt, test, texts)
 
 
 def _geometry(items: Items) -> dict[str, float]:
     measured: dict[str, float] = {}
-    parts = {m: items.select(items.modality == m) for m in items.modalities}
+    parts = {field: items.select(items.field == field) for field in items.fields}
     measures: dict[str, Callable[[np.ndarray], float]] = {
         "effective rank": effective_rank,
         "uniformity": uniformity,
     }
-    for modality, part in parts.items():
-        measured |= {f"{name} {modality}": of(part.vectors) for name, of in measures.items()}
+    for field, part in parts.items():
+        measured |= {f"{name} {field}": of(part.vectors) for name, of in measures.items()}
         hubs = hubness(part.vectors)
-        measured[f"hubness {modality}"] = hubs.skewness
-        measured[f"anti-hubs {modality}"] = hubs.anti_hubs
+        measured[f"hubness {field}"] = hubs.skewness
+        measured[f"anti-hubs {field}"] = hubs.anti_hubs
     for first, second in combinations(parts, 2):
         a, b = parts[first], parts[second]
         measured[f"modality gap {first}, {second}"] = modality_gap(a.vectors, b.vectors)

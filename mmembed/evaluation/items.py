@@ -1,12 +1,13 @@
-"""The rows of a table as items to score: files or moments, with labels, groups and split.
+"""The rows of a table as items to score: files, cells or moments, with labels, groups and split.
 
 This module knows nothing of metrics.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -15,38 +16,55 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmembed.errors import ConfigError, StoreError
-from mmembed.errors.plain_text import one_line
+from mmembed.evaluation.item_columns import (
+    codes,
+    numbers,
+    sample_of,
+    segment_indices,
+    texts,
+    whole_texts,
+    with_item_paths,
+    words,
+)
 from mmembed.evaluation.unusable_rows import UnusableRows, kinds_of, usable_of_each
 from mmembed.evaluation.vectors import members, unit, unit_and_lengths
-from mmembed.modality import MODALITIES
+from mmembed.modality import Modality, position
 from mmembed.neighbors.vector_rows import Bags, Ranked
-from mmembed.store.column_types import is_word
+from mmembed.store.column_types import with_fields
 from mmembed.store.table import EmbeddingTable, StoredRows
 
 Notion = Literal["label", "group", "stem"]
 Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
-COLUMNS = ("path", "modality", "label", "group", "split", "caption", "start", "end")
-SORTING = ("modality", "path", "segment_index")
+KEYS = ("label", "group", "split")
+SPANS = {"start": "start_s", "end": "end_s", "start_char": "start_char", "end_char": "end_char"}
+COLUMNS = ("path", "cell", "field", "kind", *KEYS, "text", *SPANS)
+SORTING = ("field", "path", "modality", "segment_index")
 READ_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
 class Items:
-    """Files, or moments of them, with one unit vector each; those of a modality stand together.
+    """Files and cells, or moments of them, with a unit vector each; those of a field together.
 
     Attributes:
         vectors: float32 ``(items, dim)``, the mean of a file's segments scaled to unit length.
         segments: the unit vectors of each item, if its best pair of them is what is ranked; None
             where ``vectors`` are.
-        path: of each file, relative to the source; ascending within a modality.
-        modality: of each file.
+        path: of each file, relative to the source, or ``manifest.csv#id:17#0`` of a cell;
+            ascending within a field.
+        cell: the name of each cell in its manifest; None of a file.
+        field: of each item.
+        kind: the modality of each item.
         label: text or None, of each.
         group: text or None, of each.
         split: text or None, of each.
-        caption: text or None, of each.
-        start: seconds, of each moment; NaN for a whole file.
+        text: the words of each, or None.
+        start: seconds, of each moment; NaN for a whole file and for what has no time.
         end: likewise.
+        start_char: the first character of each moment of a text; NaN for a whole text and for
+            other media.
+        end_char: the one after the last; likewise.
         unusable: the rows of the items whose vectors can't be compared; no part of ``vectors`` and
             ``segments`` but where an item has no other, and is NaN or zero.
     """
@@ -54,23 +72,35 @@ class Items:
     vectors: np.ndarray
     segments: Bags | None
     path: np.ndarray
-    modality: np.ndarray
+    cell: np.ndarray
+    field: np.ndarray
+    kind: np.ndarray
     label: np.ndarray
     group: np.ndarray
     split: np.ndarray
-    caption: np.ndarray
+    text: np.ndarray
     start: np.ndarray
     end: np.ndarray
-    unusable: UnusableRows = field(default_factory=UnusableRows.none)
+    start_char: np.ndarray
+    end_char: np.ndarray
+    unusable: UnusableRows = dataclasses.field(default_factory=UnusableRows.none)
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     @property
-    def modalities(self) -> list[str]:
-        """The modalities present, in their usual order."""
-        order = {name: i for i, name in enumerate(MODALITIES)}
-        return sorted(set(self.modality), key=lambda m: (order.get(m, len(order)), m))
+    def fields(self) -> dict[str, Modality]:
+        """The modality of each field that is present, in the order of modalities, then by name."""
+        kinds = dict(zip(self.field[::-1], self.kind[::-1], strict=True))
+        return dict(sorted(kinds.items(), key=lambda pair: (position(pair[1]), pair[0])))
+
+    @property
+    def unit(self) -> str:
+        """One of these in a word: ``file``, ``cell``, ``moment``, or ``item`` if they differ."""
+        if not (np.isnan(self.start) & np.isnan(self.start_char)).all():
+            return "moment"
+        cells = sum(cell is not None for cell in self.cell)
+        return "file" if cells == 0 else "cell" if cells == len(self) else "item"
 
     @property
     def ranked(self) -> Ranked:
@@ -93,20 +123,26 @@ class Items:
 
     def names(self) -> np.ndarray:
         """Return the names of items in words ``(items,)``: path, and start of a moment."""
-        moments = zip(self.path, self.start, strict=True)
-        names = [p if np.isnan(start) else f"{p} from {start:.10g} s" for p, start in moments]
-        return np.array(names, dtype=object)
+        names = self.path.copy()
+        for i in np.flatnonzero(~np.isnan(self.start)):
+            names[i] = f"{names[i]} from {self.start[i]:.10g} s"
+        for i in np.flatnonzero(~np.isnan(self.start_char)):
+            names[i] = f"{names[i]} from character {self.start_char[i]:.0f}"
+        return names
 
     def keys(self, notion: Notion) -> np.ndarray:
-        """Return integer codes ``(items,)`` of the labels, groups or file stems, -1 if unknown."""
+        """Return integer codes ``(items,)`` of the labels, groups or stems, -1 if unknown.
+
+        The stem of a cell is the id of its sample.
+        """
         if notion == "stem":
-            texts = pa.array([PurePosixPath(path).stem for path in self.path], pa.string())
-        else:
-            texts = pa.array(self.label if notion == "label" else self.group, pa.string())
-        return _codes(texts)
+            pairs = zip(self.path, self.cell, strict=True)
+            stems = [PurePosixPath(p).stem if c is None else sample_of(c) for p, c in pairs]
+            return codes(pa.array(stems, pa.string()))
+        return codes(pa.array(self.label if notion == "label" else self.group, pa.string()))
 
     def groups(self) -> np.ndarray:
-        """Return text ``(items,)``, the same for what is one thing: its group, else its file."""
+        """Return text ``(items,)``, the same for what is one thing: its group, else its path."""
         pairs = zip(self.group, self.path, strict=True)
         return np.array([path if group is None else group for group, path in pairs], dtype=object)
 
@@ -117,7 +153,7 @@ class Items:
 
 
 def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items:
-    """Return the files of a table, or its segments as moments.
+    """Return the files and cells of a table, or their segments as moments.
 
     Vectors of a :class:`StoredRows` are read a part at a time, so that there is one copy of them.
 
@@ -134,17 +170,19 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
         StoreError: the table has no rows, or a column that is needed is missing or of a type that
             can't be told in a word.
     """
-    rows = table.rows
+    rows = with_item_paths(with_fields(table.rows))
     if len(rows) == 0:
         raise StoreError(
             f"{table.name}: the dataset has no rows: nothing was embedded, or every file failed"
         )
-    path, modality = (_codes(rows[name]) for name in ("path", "modality"))
     keys = [key for key in SORTING if key in rows.column_names]
     order = pc.sort_indices(rows, [(key, "ascending") for key in keys]).to_numpy()
-    changes = (np.diff(path[order]) != 0) | (np.diff(modality[order]) != 0)
-    starts = np.append(0, np.flatnonzero(changes) + 1)
+    named = np.stack([codes(rows[name])[order] for name in SORTING[:3]])
+    starts = np.append(0, np.flatnonzero((np.diff(named) != 0).any(0)) + 1)
     if pool == "moments":
+        if "start_s" not in rows.column_names or "end_s" not in rows.column_names:
+            missing = "end_s" if "start_s" in rows.column_names else "start_s"
+            raise StoreError(f"{table.name}: has no column {missing}, which moments need")
         starts = np.arange(len(order))
     first = order[starts]
     whole = len(starts) == len(order)
@@ -159,52 +197,21 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
             vectors = unit(sums).astype(np.float32)
     else:
         vectors, kinds = _means(table, place, starts)
-    items = Items(
+    spans = {name: numbers(rows, column) for name, column in SPANS.items()}
+    characters = (spans["start_char"], spans["end_char"])
+    nowhere = np.full(len(first), np.nan)
+    return Items(
         vectors,
         segments,
-        rows["path"].to_numpy()[first],
-        rows["modality"].to_numpy()[first],
-        *(_words(table, name)[first] for name in ("label", "group", "split", "caption")),
-        *(_seconds(table, name, pool)[first] for name in ("start_s", "end_s")),
+        path=rows["path"].to_numpy()[first],
+        cell=words(rows, "cell", table.name)[first],
+        field=rows["field"].to_numpy()[first],
+        kind=rows["modality"].to_numpy()[first],
+        text=whole_texts(texts(rows, table.name), characters, order, starts),
+        unusable=UnusableRows.of(kinds, starts, segment_indices(rows)[order]),
+        **{name: words(rows, name, table.name)[first] for name in KEYS},
+        **{name: each[first] if pool == "moments" else nowhere for name, each in spans.items()},
     )
-    unusable = UnusableRows.of(kinds, starts, _segment_indices(table)[order])
-    return replace(items, unusable=unusable)
-
-
-def _words(table: EmbeddingTable | StoredRows, name: str) -> np.ndarray:
-    """Return the text of each row in a column, None where it has none."""
-    if name not in table.rows.column_names:
-        return np.full(len(table), None, dtype=object)
-    column = table.rows[name]
-    if not is_word(column.type):
-        kind = one_line(column.type)
-        raise StoreError(f"{table.name}: column {name} holds {kind}, not one value a row")
-    try:
-        values = column.to_pylist()
-    except (pa.ArrowException, ValueError, ArithmeticError) as error:  # no year has five digits
-        raise StoreError(f"{table.name}: column {name}: {one_line(error)}") from None
-    return np.array([None if v in (None, "") else str(v) for v in values], object)
-
-
-def _seconds(table: EmbeddingTable | StoredRows, name: str, pool: Pool) -> np.ndarray:
-    if pool != "moments":
-        return np.full(len(table), np.nan)
-    if name not in table.rows.column_names:
-        raise StoreError(f"{table.name}: has no column {name}, which moments need")
-    return table.rows[name].to_numpy().astype(np.float64)
-
-
-def _segment_indices(table: EmbeddingTable | StoredRows) -> np.ndarray:
-    if "segment_index" not in table.rows.column_names:
-        return np.full(len(table), -1)
-    return pc.fill_null(table.rows["segment_index"], -1).to_numpy()
-
-
-def _codes(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Return an integer for each text, the same for the same; -1 for none."""
-    coded = pc.dictionary_encode(column)
-    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-    return pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False).astype(int)
 
 
 def _placed(table: EmbeddingTable | StoredRows, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -264,13 +271,13 @@ def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, 
 
     Args:
         items: all of them.
-        split: the split to score; ``all`` takes every file; None takes ``test`` if there is
-            one, else every file.
+        split: the split to score; ``all`` takes every item; None takes ``test`` if there is
+            one, else every item.
 
     Raises:
         ConfigError: no item is in ``split``.
     """
-    kind = "files" if np.isnan(items.start).all() else "moments"
+    kind = f"{items.unit}s"
     present = sorted({s for s in items.split if s is not None})
     if split == "all" or (split is None and "test" not in present):
         return items, None, f"all {len(items):,} {kind}"

@@ -46,7 +46,7 @@ def read_required(text: str) -> list[RequiredScore]:
 
     Each is ``QUERY-TARGET/METRIC=VALUE``, such as ``image-audio/mAP=0.9``; ``*`` for every
     direction; ``label:*/mAP=0.8`` for one notion of relevance, else all must reach it;
-    ``MODALITY/METHOD=VALUE`` for the accuracy of a classifier, such as ``image/linear probe=0.9``.
+    ``FIELD/METHOD=VALUE`` for the accuracy of a classifier, such as ``image/linear probe=0.9``.
     A metric that is better lower, such as the median rank, must not be above its bound.
 
     Raises:
@@ -107,18 +107,18 @@ def _of_retrieval(evaluation: Evaluation, where: str, name: str) -> Iterator[_Sc
 
 
 def _of_classes(evaluation: Evaluation, where: str, method: str) -> Iterator[_Score]:
-    for modality, results in evaluation.classification.items():
+    for field, results in evaluation.classification.items():
         for c in results:
-            if where in ("*", modality) and method.lower() == c.method.lower():
-                yield _Score(f"{modality}/{c.method}", c.accuracy)
+            if where in ("*", field) and method.lower() == c.method.lower():
+                yield _Score(f"{field}/{c.method}", c.accuracy)
 
 
 def _names(evaluation: Evaluation) -> list[str]:
     pairs = list(dict.fromkeys(f"{d.query}-{d.target}" for d in evaluation.directions))
     metrics = ", ".join(metric.name for metric in METRICS)
     methods = [
-        f"{modality}/{c.method}"
-        for modality, results in evaluation.classification.items()
+        f"{field}/{c.method}"
+        for field, results in evaluation.classification.items()
         for c in results
     ]
     return [*pairs, *([f"each with {metrics}"] if pairs else []), *methods]

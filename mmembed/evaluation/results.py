@@ -42,7 +42,7 @@ class Evaluation:
         pool: how the segments of a file were pooled.
         faults: what is wrong with the data.
         directions: retrieval in every direction, under every notion of relevance.
-        classification: by modality, k-NN and linear probe.
+        classification: by field, k-NN and linear probe.
         geometry: by name, a number.
         comparison: with another dataset, if one was asked for.
         missed: a sentence for each score that does not reach the bound that was asked for.
@@ -76,8 +76,8 @@ class Evaluation:
         """A sentence a notion of relevance, and one each on the probe and on faults."""
         sentences = [s for relevance in self.notions for s in self._on_retrieval(relevance)]
         probes = [
-            f"{modality} {c.accuracy:.3f}"
-            for modality, results in self.classification.items()
+            f"{field} {c.accuracy:.3f}"
+            for field, results in self.classification.items()
             for c in results
             if c.method == PROBE
         ]
@@ -133,6 +133,8 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return every number, JSON-ready but for NaN; as report.schema.json describes."""
+        fields = self.items.fields
+        own_names = any(name != kind for name, kind in fields.items())
         return {
             "format": FORMAT,
             "verdict": self.verdict,
@@ -142,13 +144,14 @@ class Evaluation:
                 "fingerprint": self.provenance.fingerprint,
                 "dim": self.provenance.dim,
             },
-            "counts": {m: int((self.items.modality == m).sum()) for m in self.items.modalities},
+            "counts": {name: int((self.items.field == name).sum()) for name in fields},
+            **({"fields": fields} if own_names else {}),
             "missed": self.missed,
             "faults": [fault.to_dict() for fault in self.faults],
             "retrieval": [d.to_dict() for d in self.directions],
             "classification": [
-                _classified(modality, c)
-                for modality, results in self.classification.items()
+                _classified(field, c)
+                for field, results in self.classification.items()
                 for c in results
             ],
             "geometry": self.geometry,
@@ -161,9 +164,9 @@ class Evaluation:
         }
 
 
-def _classified(modality: str, result: Classification) -> dict[str, Any]:
+def _classified(field: str, result: Classification) -> dict[str, Any]:
     return {
-        "modality": modality,
+        "modality": field,
         "method": result.method,
         "protocol": result.protocol,
         "setting": result.setting,

@@ -33,6 +33,11 @@ def span(bounds: list[float] | None) -> str:
     return f"{number(bounds[0])}–{number(bounds[1])}"
 
 
+def input_word(numbers: dict[str, Any]) -> str:
+    """Return ``modality``, or ``field`` if a field has a name of its own."""
+    return "field" if "fields" in numbers else "modality"
+
+
 def all_tables(numbers: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
     """Return title, header and rows of every table of ``Evaluation.to_dict()``."""
     tables: list[tuple[str, list[str], Rows]] = []
@@ -48,7 +53,7 @@ def all_tables(numbers: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         header = ["direction", "queries", "left out", *names, f"{MAIN}, 95 %", f"chance {MAIN}"]
         tables.append((f"Retrieval, relevant by {relevance}", header, rows))
     if numbers["comparison"]:
-        tables += _comparison(numbers["comparison"])
+        tables += _comparison(numbers["comparison"], input_word(numbers))
     rows = [
         [c["modality"], c["method"]]
         + [number(value) for value in c["metrics"].values()]
@@ -57,14 +62,14 @@ def all_tables(numbers: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
     ]
     if rows:
         metrics = list(numbers["classification"][0]["metrics"])
-        header = ["modality", "method", *metrics, "accuracy, 95 %", "chance", "protocol"]
+        header = [input_word(numbers), "method", *metrics, "accuracy, 95 %", "chance", "protocol"]
         tables.append(("Classification", header, rows))
     rows = [[name, number(value)] for name, value in numbers["geometry"].items()]
     tables.append(("Geometry", ["what", "value"], rows))
     return tables
 
 
-def _comparison(numbers: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
+def _comparison(numbers: dict[str, Any], of: str) -> list[tuple[str, list[str], Rows]]:
     changes = [
         [
             c["relevance"],
@@ -91,7 +96,7 @@ def _comparison(numbers: dict[str, Any]) -> list[tuple[str, list[str], Rows]]:
         tables.append(("Queries that changed most", header, moved))
     overlap = [[name, number(value)] for name, value in numbers["neighbour_overlap"].items()]
     if overlap:
-        tables.append(("Common nearest neighbours", ["modality", "share of 10"], overlap))
+        tables.append(("Common nearest neighbours", [of, "share of 10"], overlap))
     return tables
 
 

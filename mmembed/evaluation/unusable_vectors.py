@@ -50,17 +50,16 @@ def lint_vectors(
         message = f"{said}{of} with {words}, left out of {left_out_of}"
         partly = len(np.unique(rows.item[which[rows.usable[which] > 0]]))
         if partly:
-            files = f"{counted(partly, 'file')} {'has' if partly == 1 else 'have'}"
-            message += f" ({files} other segments, which count)"
+            have = f"{in_words(items, partly)} {'has' if partly == 1 else 'have'}"
+            message += f" ({have} other segments, which count)"
         message += f": embed {'it' if len(item) == 1 else 'them'} again"
         names = tuple(_name(items, rows, row) for row in which[:EXAMPLES])
         yield DataFault(kind, len(which), message, names)
 
 
-def in_words(items: Items, count: int, modality: str = "") -> str:
+def in_words(items: Items, count: int, field: str = "") -> str:
     """Return ``1 image file`` or ``2 moments``."""
-    one = "file" if np.isnan(items.start).all() else "moment"
-    return counted(count, f"{modality} {one}".strip())
+    return counted(count, f"{field} {items.unit}".strip())
 
 
 def _with_items(items: Items) -> UnusableRows:

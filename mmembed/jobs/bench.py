@@ -22,19 +22,18 @@ import torch
 
 from mmembed.data.batch import Buckets, collate
 from mmembed.embedding.engines.batch_sizes import BatchSizes
-from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
+from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded, Segment
 from mmembed.embedding.engines.local import LocalEngine
 from mmembed.embedding.plan.listing import Listing, list_source
 from mmembed.embedding.settings import Machine, RowOptions
-from mmembed.errors import ConfigError, ManifestError, MediaError
+from mmembed.errors import ConfigError, ManifestError, MediaError, SpaceError
 from mmembed.media.file import MediaFile
 from mmembed.media.probe import probe
 from mmembed.media.source_file import File
 from mmembed.paths import place
-from mmembed.preprocess.base import Preprocess
 from mmembed.space.loading import load_space
 from mmembed.space.space import Space
-from mmembed.space.space_json import Precision
+from mmembed.space.space_json import Precision, read_card, trusted_packages
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.provenance import Provenance
 from mmembed.store.schema import row_schema
@@ -58,7 +57,7 @@ class BenchReport:
 
     Attributes:
         files: files in the source.
-        measured: by modality, files on which each step was measured alone.
+        measured: by field, files on which each step was measured alone.
         failed: files that could not be embedded, beside them.
         cores: processes that decode.
         seconds: by step, seconds a file: decode and transform on one core.
@@ -138,7 +137,8 @@ def bench(
     """
     if files < 1:
         raise ConfigError("must be at least 1", "files", files)
-    listing = list_source(place(source), place(source) / ".no-dataset")
+    fields = read_card(space, trusted_packages(machine.trust))["fields"]
+    listing = list_source(place(source), place(source) / ".no-dataset", fields)
     began = time.perf_counter()
     listed = [file for file in listing if not file.problem]
     seconds = {"list": (time.perf_counter() - began) / max(len(listed), 1)}
@@ -146,9 +146,8 @@ def bench(
     sample = [listed[i] for i in sorted(chosen.tolist())]
     model = load_space(space, machine.device, machine.trust)
     alone = sample[:: max(1, len(sample) // ALONE)]
-    preprocess = model.preprocess_of_kind
-    cost, items = _decoded(alone, preprocess)
-    measured: Counter[str] = Counter(kind for kind, _ in items)
+    cost, items = _decoded(alone, model)
+    measured: Counter[str] = Counter(name for name, _ in items)
     if not items:
         raise ManifestError(f"{source}: none of {len(alone)} files can be embedded")
     seconds |= {step: cost[step] / len(items) for step in ("decode", "transform")}
@@ -165,24 +164,28 @@ def bench(
 Items = list[tuple[str, list[np.ndarray]]]
 
 
-def _decoded(sample: list[File], preprocess: dict[str, Preprocess]) -> tuple[Counter[str], Items]:
-    """Return the seconds of decoding and transforming, and modality and values of each file."""
+def _decoded(sample: list[File], model: Space) -> tuple[Counter[str], Items]:
+    """Return the seconds of decoding and transforming, and field and values of each file."""
     cost: Counter[str] = Counter()
     items: Items = []
     for file in sample:
         try:
-            with _timed(cost, "decode"), MediaFile(file.location) as source:
+            with _timed(cost, "decode"), _opened(file) as source:
                 info = probe(source)
-                kind = file.modality or info.modality
-                if kind not in preprocess:
-                    continue
-                work = preprocess[kind]
+                name = model.field_of(file.field or info.modality)
+                work = model.preprocess[name]
                 media = [work.load(source, span) for span in work.spans(info)]
             with _timed(cost, "transform"):
-                items.append((kind, [work(each) for each in media]))
-        except (MediaError, OSError):
+                items.append((name, [work(each) for each in media]))
+        except (MediaError, SpaceError, OSError):
             continue
     return cost, items
+
+
+def _opened(file: File) -> MediaFile:
+    if file.content is None:
+        return MediaFile(file.location)
+    return MediaFile.of_cell(file.path, str(file.modality), file.content)
 
 
 def _model_seconds(
@@ -191,11 +194,11 @@ def _model_seconds(
     """Return the seconds of all values through the model, in batches of one padded length."""
     sizes = BatchSizes(model.device, batch_size)
     buckets: Buckets[None] = Buckets(sizes.size)
-    preprocess = model.preprocess_of_kind
+    preprocess = model.preprocess
     batches: list[tuple[Any, list[tuple[None, np.ndarray]]]] = []
-    for kind, values in items:
+    for name, values in items:
         for value in values:
-            bucket = kind, preprocess[kind].bucket(value)
+            bucket = name, preprocess[name].bucket(value)
             sizes.meet(bucket, value)
             batches += buckets.add(None, bucket, value)
     batches += buckets.flush()
@@ -205,10 +208,10 @@ def _model_seconds(
         torch.set_num_threads(threads)
         total = 0.0
         for number, (bucket, batch) in enumerate([*batches[:WARM_UP], *batches]):
-            kind, length = bucket
+            name, length = bucket
             collated, mask = collate([item for _, item in batch], length)
             began = time.perf_counter()
-            model.embed_batch(kind, collated, mask, precision)
+            model.embed_batch(name, collated, mask, precision)
             total += (time.perf_counter() - began) * (number >= min(WARM_UP, len(batches)))
         best.append(total)
     torch.set_num_threads(every)
@@ -231,10 +234,10 @@ def _chunk(files: list[File], listing: Listing) -> Chunk:
 def _write_seconds(sample: list[File], items: Items, dim: int, listing: Listing) -> float:
     chunk = _chunk(sample[: len(items)], listing)
     vector = np.full(dim, dim**-0.5, np.float32)
-    for number, (kind, values) in enumerate(items):
+    for number, (name, values) in enumerate(items):
         places = range(len(values))
         chunk.results[number] = FileRows(
-            dict.fromkeys(places, (kind, None)), dict.fromkeys(places, vector)
+            dict.fromkeys(places, Segment(name)), dict.fromkeys(places, vector)
         )
     schema = row_schema(Provenance("", "", dim), listing.carried_types)
     with tempfile.TemporaryDirectory() as folder:

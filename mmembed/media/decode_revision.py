@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import functools
 
-DECODE_REVISION: dict[str, int] = {"image": 1, "audio": 1, "video": 1}
-"""By modality, the revision of the code from a file to pixels or samples.
+DECODE_REVISION: dict[str, int] = {
+    "image": 1,
+    "audio": 1,
+    "video": 1,
+    "text": 1,
+    "category": 1,
+}
+"""By modality, the revision of the code from a file to pixels, samples or characters.
 
 Raise it whenever the decoded pixels or samples of some file change: another decoder or converter,
 another frame or stretch for the same time stamp, an orientation or colour profile that is obeyed

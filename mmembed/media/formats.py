@@ -122,7 +122,7 @@ def _by_magic(head: bytes) -> tuple[Modality, str] | None:
 def _by_structure(head: bytes) -> tuple[Modality, str] | None:
     if head[4:8] == b"ftyp":
         name = BRANDS.get(head[8:12], "mp4")
-        return {"m4a": "audio", "avif": "image"}.get(name, "video"), name  # type: ignore[return-value]
+        return {"m4a": "audio", "avif": "image"}.get(name, "video"), name
     if head[4:8] in OLD_QUICKTIME:
         return "video", "mov"
     if head[:4] == b"\x1a\x45\xdf\xa3":

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -53,7 +53,8 @@ class GuardedPool(Generic[Key, Task, Result]):
     ...     key, outcome = pool.wait()
 
     Args:
-        work: what is done; the callable and its tasks and results must be picklable.
+        work: what is done; the callable and its tasks and results must be picklable. It travels
+            to each process once, and not with its tasks: a preprocess may hold a large vocabulary.
         workers: number of processes; 0 works in this process when :meth:`wait` is called, without
             a time limit or protection from crashes.
         timeout_seconds: a task that takes longer is stopped, and its process replaced.
@@ -149,15 +150,15 @@ class GuardedPool(Generic[Key, Task, Result]):
         start_server(self._preload)
         return ProcessPool(
             max_workers=self._workers,
-            initializer=_limit_process,
-            initargs=self._limits,
+            initializer=_start_process,
+            initargs=(self._work, *self._limits),
             context=context,
         )
 
     def _schedule(self, number: int) -> None:
         generation, (_, task) = self._generation, self._tasks[number]
         assert self._pool is not None
-        future = self._pool.schedule(self._work, args=(task,), timeout=self._timeout)
+        future = self._pool.schedule(_do, args=(task,), timeout=self._timeout)
         future.add_done_callback(lambda done: self._ready.put((number, generation, done)))
 
     def _restart(self) -> None:
@@ -183,7 +184,16 @@ def default_workers() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _limit_process(niceness: int, memory_bytes: int | None) -> None:
+_work_of_process: Callable[[Any], Any]  # in a process of a pool: what it does with its tasks
+
+
+def _do(task: Any) -> Any:
+    return _work_of_process(task)
+
+
+def _start_process(work: Callable[[Any], Any], niceness: int, memory_bytes: int | None) -> None:
+    global _work_of_process
+    _work_of_process = work
     if niceness and hasattr(os, "nice"):
         os.nice(niceness)
     if memory_bytes is not None and sys.platform == "linux":

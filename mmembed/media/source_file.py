@@ -1,4 +1,4 @@
-"""A file of a source: its path in tables, its size and time, or why it can't be read.
+"""A file of a source, or a cell of a manifest: its path in tables, its state, or its problem.
 
 No file is opened. What can't be looked at comes with a problem, marked as unseen: it may be there
 all the same.
@@ -24,10 +24,11 @@ LIKE_ESCAPES = re.compile(r"\\(?=x(?:[89a-f][0-9a-f]|5c))")  # what printable() 
 
 
 class File(NamedTuple):
-    """One file of a source; embedded, it ends up as rows or as one error.
+    """One file of a source, or one item in a cell of its manifest; it becomes rows or one error.
 
     Attributes:
-        path: POSIX path relative to the source's root, as it stands in the table.
+        path: POSIX path relative to the source's root, as it stands in the table; that of the
+            manifest where the item is in a cell.
         location: what to open.
         modality: what a manifest says it is; None to find out by its content.
         size: in bytes; None if it could not be asked.
@@ -37,6 +38,9 @@ class File(NamedTuple):
         checksum: hash of its content, where that was asked for.
         unseen: that neither it nor what may lie below it could be seen, so that nothing says that
             any of it changed or is gone.
+        field: the field of the space that a manifest names it for; None to find out.
+        cell: the name of an item in a cell of the manifest; None for a file.
+        content: that item.
     """
 
     path: str
@@ -48,6 +52,14 @@ class File(NamedTuple):
     problem: str = ""
     checksum: str | None = None
     unseen: bool = False
+    field: str | None = None
+    cell: str | None = None
+    content: str | None = None
+
+    @property
+    def unit(self) -> str:
+        """A name of the file or the item that no other one of the source has."""
+        return unit_name(self.path, self.cell)
 
     @property
     def state(self) -> int | str | None:
@@ -60,54 +72,53 @@ class File(NamedTuple):
 
         Like any ``hash``, it holds for one process.
         """
-        return file_key(self.path, self.modality, self.size, self.state)
+        return file_key(self.unit, self.field, self.size, self.state)
 
     @property
     def digest(self) -> bytes:
         """A hash of what :attr:`key` stands for, the same everywhere, 16 bytes."""
-        text = "\0".join((self.path, self.modality or "", str(self.size), str(self.state)))
+        text = "\0".join((self.unit, self.field or "", str(self.size), str(self.state)))
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def file_key(path: str, modality: str | None, size: int | None, state: int | str | None) -> int:
+def unit_name(path: str, cell: str | None) -> str:
+    """Return :attr:`File.unit` of a row's columns."""
+    return path if cell is None else f"{path}\0{cell}"
+
+
+def file_key(unit: str, field: str | None, size: int | None, state: int | str | None) -> int:
     """Return :attr:`File.key` of a row's columns.
 
     Args:
-        path: as in the table.
-        modality: None where a folder was listed.
+        unit: as :func:`unit_name` returns it.
+        field: None where a folder was listed.
         size: in bytes.
         state: as :attr:`File.state`.
     """
-    return hash((path, modality, size, state)) & KEY_BITS
+    return hash((unit, field, size, state)) & KEY_BITS
 
 
-def status(path: str, location: str, modality: str | None = None, row: int | None = None) -> File:
+def status(path: str, location: str) -> File:
     """Return the file with its size and time, or with the problem of asking for them."""
     try:
         info = os.stat(location)
     except (FileNotFoundError, NotADirectoryError):
         problem = LINK_TO_NOTHING if os.path.islink(location) else NOT_THERE
-        return File(path, location, modality, row=row, problem=problem)
+        return File(path, location, problem=problem)
     except OSError as error:
-        return unseen_file(path, location, error, modality, row)
+        return unseen_file(path, location, error)
     except ValueError as error:  # a null byte in it
-        return File(path, location, modality, row=row, problem=f"can't be a path: {error}")
+        return File(path, location, problem=f"can't be a path: {error}")
     problem = "" if stat.S_ISREG(info.st_mode) else IRREGULAR
-    return File(path, location, modality, info.st_size, info.st_mtime_ns, row, problem)
+    return File(path, location, size=info.st_size, mtime_ns=info.st_mtime_ns, problem=problem)
 
 
-def remote_status(
-    path: str,
-    location: RemotePath,
-    info: Any,
-    modality: str | None = None,
-    row: int | None = None,
-) -> File:
+def remote_status(path: str, location: RemotePath, info: Any) -> File:
     """Return a file at a URL of which ``info`` (a ``pyarrow.fs.FileInfo``) is known."""
     if info.type.name != "File":
         problem = NOT_THERE if info.type.name == "NotFound" else IRREGULAR
-        return File(path, location, modality, row=row, problem=problem)
-    return File(path, location, modality, info.size, info.mtime_ns, row)
+        return File(path, location, problem=problem)
+    return File(path, location, size=info.size, mtime_ns=info.mtime_ns)
 
 
 def printable(path: str) -> str:
@@ -123,13 +134,7 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def unseen_file(
-    path: str,
-    location: str | RemotePath,
-    error: Exception,
-    modality: str | None = None,
-    row: int | None = None,
-) -> File:
+def unseen_file(path: str, location: str | RemotePath, error: Exception) -> File:
     """Return a file that could not be looked at, and why."""
     problem = f"can't be looked at: {reason(error)}"
-    return File(path, location, modality, row=row, problem=problem, unseen=True)
+    return File(path, location, problem=problem, unseen=True)

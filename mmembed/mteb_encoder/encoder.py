@@ -1,8 +1,9 @@
 """A space as an encoder of mteb, so that mteb's own tasks and metrics judge it.
 
 mteb hands over a DataLoader whose batches have columns ``image``, ``audio``, ``video`` or
-``text``; :mod:`mmembed.mteb_encoder.media` turns each value into what a space takes. mteb is
-imported when an encoder is made, not before. This module knows nothing of tasks or metrics.
+``text``, each for the field of the space that takes its kind;
+:mod:`mmembed.mteb_encoder.media` turns each value into what a space takes. mteb is imported when
+an encoder is made, not before. This module knows nothing of tasks or metrics.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from mmembed.errors import ConfigError, MediaError, MissingExtraError, SpaceError
-from mmembed.modality import MODALITIES, Modality
+from mmembed.modality import Modality
 from mmembed.mteb_encoder.media import as_files, given_name, to_input
 from mmembed.space.loading import load_space
 from mmembed.space.space import Space
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mteb.models import ModelMeta
     from torch import Tensor
 
+COLUMNS: tuple[Modality, ...] = ("image", "audio", "video", "text")  # that mteb's batches have
 BATCH_SIZE = 32
 FLOAT32 = (None, "float32")
 IGNORED = {"show_progress_bar"}  # mteb's progress bars count batches of its own loaders
@@ -88,24 +90,27 @@ class MtebEncoder:
 
         Args:
             inputs: mteb's DataLoader.
-            task_metadata: names the task in errors; prompts are not used.
+            task_metadata: names the task in errors; its prompts are not used.
             hf_split: not used.
             hf_subset: not used.
-            prompt_type: not used: queries and documents are encoded alike.
+            prompt_type: ``query`` or ``document``; texts get the space's prompt of that name, if
+                it has one. All else is encoded alike.
             **kwargs: mteb's ``encode_kwargs``: ``batch_size``, items a forward pass;
                 ``show_progress_bar``, without effect; ``precision``, only ``float32``.
 
         Raises:
             SpaceError: the space has no encoder for a column of the task.
-            ConfigError: a value is in a form that is not understood, or an option is.
+            ConfigError: two fields of the space take a column of the task, or a value is in a
+                form that is not understood, or an option is.
             MediaError: a file can't be decoded; the error names column and row.
         """
         task = getattr(task_metadata, "name", "task")
         batch_size = _batch_size(kwargs)
         batches = as_files(inputs)
         total = None
-        for modality in self._columns(next(iter(batches), None), task):
-            vectors = np.stack(list(self._vectors(batches, modality, batch_size)))
+        for column, field in self._fields(next(iter(batches), None), task).items():
+            options = self._options(field, prompt_type) | {"batch_size": batch_size}
+            vectors = np.stack(list(self._vectors(batches, column, field, options)))
             total = vectors if total is None else total + vectors
         if total is None:
             return np.empty((0, self.truncate_dim or self.space.dim), np.float32)
@@ -120,47 +125,63 @@ class MtebEncoder:
         """Return the cosine of each pair, ``(pairs,)``."""
         return _mteb().similarity_functions.pairwise_cos_sim(embeddings1, embeddings2)
 
-    def _columns(self, batch: Mapping[str, Any] | None, task: str) -> list[Modality]:
-        """Return the modalities of a batch; none if there is no batch."""
+    def _fields(self, batch: Mapping[str, Any] | None, task: str) -> dict[str, str]:
+        """Return the field for each column of a batch; none if there is no batch."""
         if batch is None:
-            return []
-        columns = [modality for modality in MODALITIES if modality in batch]
+            return {}
+        columns = [column for column in COLUMNS if column in batch]
         if not columns:
             raise ConfigError(
                 f"mteb task {task}: a batch has columns {', '.join(batch)}; one of "
-                f"{', '.join(MODALITIES)} is needed"
+                f"{', '.join(COLUMNS)} is needed"
             )
-        for modality in columns:
-            if modality not in self.space.modalities:
+        fields = {}
+        for column in columns:
+            taking = [field for field, kind in self.space.fields.items() if kind == column]
+            if not taking:
                 raise SpaceError(
-                    f"mteb task {task}: space {self.space.name} has no encoder for {modality}; it "
+                    f"mteb task {task}: space {self.space.name} has no encoder for {column}; it "
                     f"embeds {', '.join(self.space.modalities)}"
                 )
-        return columns
+            if len(taking) > 1 and column not in taking:
+                raise ConfigError(
+                    f"mteb task {task}: space {self.space.name} takes {column} in the fields "
+                    f"{', '.join(taking)}, and mteb can't say which: give it a space with one of "
+                    "them"
+                )
+            fields[column] = column if column in taking else taking[0]
+        return fields
+
+    def _options(self, field: str, prompt_type: Any) -> dict[str, Any]:
+        """Return options of ``encode_iter``, with the prompt of that name if the field has it."""
+        options: dict[str, Any] = {"precision": self.precision, "truncate_dim": self.truncate_dim}
+        name = str(getattr(prompt_type, "value", prompt_type))
+        if name in dict(getattr(self.space.preprocess[field], "prompts", ())):
+            options["prompt"] = name
+        return options
 
     def _vectors(
-        self, batches: Iterable[Mapping[str, Any]], modality: str, batch_size: int
+        self,
+        batches: Iterable[Mapping[str, Any]],
+        column: str,
+        field: str,
+        options: Mapping[str, Any],
     ) -> Iterator[np.ndarray]:
-        preprocess = self.space.preprocess[self.space.field_of(modality)]
+        preprocess = self.space.preprocess[field]
         at = ""
 
         def values() -> Iterator[Any]:
             nonlocal at
             row = 0
             for batch in batches:
-                for value in batch[modality]:
-                    at = f"{modality} of row {row}{given_name(value)}"
+                for value in batch[column]:
+                    at = f"{column} of row {row}"
+                    at += "" if column == "text" else given_name(value)
                     yield to_input(value, preprocess, at)
                     row += 1
 
         try:
-            yield from self.space.encode_iter(
-                values(),
-                modality,
-                batch_size=batch_size,
-                precision=self.precision,
-                truncate_dim=self.truncate_dim,
-            )
+            yield from self.space.encode_iter(values(), field, **options)
         except MediaError as error:  # the input that was asked for last: they are decoded in turn
             raise MediaError(at, error.stage, error.message, error.decoder, error.advice) from None
 
@@ -185,9 +206,9 @@ class MtebEncoder:
             public_training_data=None,
             framework=["PyTorch", "safetensors"],
             similarity_fn_name="cosine",
-            use_instructions=False,
+            use_instructions=any(getattr(p, "prompts", ()) for p in space.preprocess.values()),
             training_datasets=None,
-            modalities=list(space.modalities),
+            modalities=[kind for kind in space.modalities if kind in COLUMNS],
             experiment_kwargs={k: v for k, v in settings.items() if v != usual[k]} or None,
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from mmembed.errors import ConfigError
 from mmembed.media.audio import Waveform, convert, decode_audio
 from mmembed.media.probe import MediaInfo, Source
-from mmembed.media.spans import Span
+from mmembed.media.spans import AnySpan, Span
 from mmembed.modality import Modality
 from mmembed.preprocess.spanned import SpannedPreprocess
 
@@ -49,12 +49,12 @@ class AudioPreprocess(SpannedPreprocess):
         self._check_spans()
 
     def load(
-        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+        self, source: Source, span: AnySpan | None = None, *, allow_truncated: bool = False
     ) -> Waveform:
         """Decode a file or one span of it at ``sample_rate``, mixed down to one channel."""
         return decode_audio(
             source,
-            span,
+            span if isinstance(span, Span) else None,
             sample_rate=self.sample_rate,
             channels=1,
             allow_truncated=allow_truncated,
@@ -70,6 +70,10 @@ class AudioPreprocess(SpannedPreprocess):
         bucket = round(self.bucket_seconds * self.sample_rate)
         return max(1, math.ceil(length / bucket)) * bucket
 
+    def length(self, info: MediaInfo, span: AnySpan | None) -> int:
+        """Return the number of samples of a span; 0 where the length of a file is not known."""
+        return round(span.length_seconds * self.sample_rate) if isinstance(span, Span) else 0
+
     def duration_seconds(self, info: MediaInfo) -> float | None:
         """Return the length of a sound, or of the sound track of a video, in seconds."""
         track = info.sound_seconds if info.modality == "video" else None
@@ -84,9 +88,9 @@ class AudioPreprocess(SpannedPreprocess):
         kept = TOGETHER_VALUES / (self.segment_seconds * self.sample_rate)
         return max(1, int(min(read, kept)))
 
-    def load_spans(self, source: Source, spans: Sequence[Span | None]) -> list[Waveform]:
+    def load_spans(self, source: Source, spans: Sequence[AnySpan | None]) -> list[Waveform]:
         """Decode spans that follow one another, in one go."""
-        cuts = [span for span in spans if span is not None]
+        cuts = [span for span in spans if isinstance(span, Span)]
         if len(cuts) < 2:
             return [self.load(source, span) for span in spans]
         begin, rate = cuts[0].start_seconds, self.sample_rate

@@ -70,6 +70,13 @@ class Preprocess(ABC):
         """
         return self
 
+    def learnt(self) -> str:
+        """Return what :meth:`fitted` learnt, such as ``tokenizer of 512 tokens``; empty if nothing.
+
+        It stands in the line of ``fit`` that says so, after the name of the field.
+        """
+        return ""
+
     def words(self, media: Any) -> str | None:
         """Return the words of decoded media, for the column ``text``; None where it has none."""
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmembed.errors import ConfigError
 from mmembed.media.probe import MediaInfo
-from mmembed.media.spans import Span, cut
+from mmembed.media.spans import AnySpan, cut
 from mmembed.preprocess.base import Preprocess
 
 
@@ -21,7 +21,7 @@ class SpannedPreprocess(Preprocess):
     hop_seconds: float
     min_seconds: float
 
-    def spans(self, info: MediaInfo) -> list[Span | None]:
+    def spans(self, info: MediaInfo) -> list[AnySpan | None]:
         """Return the spans of a file; ``[None]``, the whole, where its length is not known."""
         duration = self.duration_seconds(info)
         if duration is None:

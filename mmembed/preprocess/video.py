@@ -9,7 +9,7 @@ import numpy as np
 
 from mmembed.errors import ConfigError
 from mmembed.media.probe import Source, probe
-from mmembed.media.spans import Span, uniform_times
+from mmembed.media.spans import AnySpan, Span, uniform_times
 from mmembed.media.video import Clip, decode_video
 from mmembed.modality import Modality
 from mmembed.preprocess.image import ImagePreprocess
@@ -45,10 +45,10 @@ class VideoPreprocess(SpannedPreprocess):
         self._check_spans()
 
     def load(
-        self, source: Source, span: Span | None = None, *, allow_truncated: bool = False
+        self, source: Source, span: AnySpan | None = None, *, allow_truncated: bool = False
     ) -> Clip:
         """Decode the frames at uniform times of a file or of one span of it."""
-        if span is None:
+        if not isinstance(span, Span):
             span = Span(0, 0.0, probe(source).duration_seconds or 0.0)
         times = uniform_times(span, self.frames)
         return decode_video(

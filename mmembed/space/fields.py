@@ -1,14 +1,18 @@
-"""Fields of a space: their names, and the kind of media that each takes."""
+"""Fields of a space: their names, the kind of items that each takes, and which of them to use."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from torch import nn
 
 from mmembed.encoders.base import Encoder
 from mmembed.errors import ConfigError
-from mmembed.modality import MODALITIES, Modality
+from mmembed.modality import Modality, kinds, position
+from mmembed.preprocess.base import Preprocess
 from mmembed.space.space_json import FIELD
 
 
@@ -20,11 +24,11 @@ def check_field(field: str, encoder: Encoder) -> None:
             than the field is named for.
     """
     kind = encoder.preprocess.modality
-    if kind not in MODALITIES:
+    if kind not in kinds():
         raise ConfigError(
-            f"space.encoders.{field}: {kind} is no modality; choose from {', '.join(MODALITIES)}"
+            f"space.encoders.{field}: {kind} is no modality; choose from {', '.join(kinds())}"
         )
-    if field in MODALITIES and field != kind:
+    if field in kinds() and field != kind:
         raise ConfigError(f"space.encoders.{field}: {type(encoder).__name__} takes {kind}")
     if FIELD.fullmatch(field) is None or hasattr(nn.ModuleDict(), field):
         raise ConfigError(
@@ -39,5 +43,54 @@ def kinds_of(encoders: Any) -> dict[str, Modality]:
     Args:
         encoders: by field, a mapping or a ``ModuleDict``.
     """
-    kinds = {field: encoder.preprocess.modality for field, encoder in encoders.items()}
-    return dict(sorted(kinds.items(), key=lambda pair: MODALITIES.index(pair[1])))
+    each = {field: encoder.preprocess.modality for field, encoder in encoders.items()}
+    return dict(sorted(each.items(), key=lambda pair: position(pair[1])))
+
+
+class FormerArguments(TypedDict, total=False):
+    """Arguments of ``Space.encode`` that have another name now."""
+
+    modality: str | None
+
+
+def renamed(field: str | None, former: FormerArguments) -> str | None:
+    """Return the field that is meant, and warn where it is given under its former name."""
+    if former.get("modality") is None:
+        return field
+    warnings.warn("Space.encode: modality is called field now", DeprecationWarning, stacklevel=3)
+    return former["modality"]
+
+
+def prompted(preprocess: Preprocess, prompt: str | None, field: str) -> Preprocess:
+    """Return a preprocess that puts the prompt of that name before each text.
+
+    Args:
+        preprocess: of the field.
+        prompt: such as ``query``; None for none.
+        field: for errors.
+
+    Raises:
+        ConfigError: the field has no prompt of that name.
+    """
+    if prompt is None:
+        return preprocess
+    known = dict(getattr(preprocess, "prompts", ()))
+    if prompt not in known:
+        there = ", ".join(known) if known else "it has none"
+        raise ConfigError(f"field {field} has no such prompt ({there})", "prompt", prompt)
+    return dataclasses.replace(preprocess, prompt=prompt)  # type: ignore[type-var]
+
+
+def prompted_fields(
+    preprocess: Mapping[str, Preprocess], prompt: str | None
+) -> dict[str, Preprocess]:
+    """Return the preprocess of each field, with the prompt of that name in those that have it.
+
+    Raises:
+        ConfigError: none has it.
+    """
+    having = [f for f, each in preprocess.items() if prompt in dict(getattr(each, "prompts", ()))]
+    if prompt is not None and not having:
+        fields = ", ".join(preprocess)
+        raise ConfigError(f"no field has such a prompt (fields: {fields})", "prompt", prompt)
+    return {f: prompted(p, prompt if f in having else None, f) for f, p in preprocess.items()}

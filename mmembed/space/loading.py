@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from mmembed.encoders.assets import AssetReader, asset_class
 from mmembed.encoders.description import build, is_own
 from mmembed.encoders.size_limit import sketch
 from mmembed.encoders.weights import check_shapes, first_not_finite, load_weights, shapes_of
 from mmembed.errors import ConfigError, MmembedError, SpaceError
 from mmembed.errors.plain_text import one_line
+from mmembed.preprocess.asset import Asset, asset_file_name
 from mmembed.space.fingerprint import fingerprint
 from mmembed.space.saving import FINITE_ADVICE
 from mmembed.space.space import Space
@@ -25,6 +28,8 @@ from mmembed.space.space_json import (
     trusted_packages,
 )
 
+MOST_ASSET_BYTES = 1 << 28
+
 
 def load_space(
     folder: str | Path, device: str | torch.device = "cpu", trust: str | Iterable[str] | None = None
@@ -32,7 +37,7 @@ def load_space(
     """Load a space from the folder that :meth:`Space.save` wrote, in evaluation mode.
 
     A stranger's space does no harm: nothing of it runs, nothing is fetched, and no file but its
-    own two is opened. Its classes are mmembed's own or of packages in ``trust``; the model is no
+    own is opened. Its classes are mmembed's own or of packages in ``trust``; the model is no
     larger than its weights, unless a class of such a package takes part.
 
     Args:
@@ -49,12 +54,16 @@ def load_space(
             packages.
     """
     device = usable_device(device)
-    card, packages = read_card(folder), trusted_packages(trust)
+    packages = trusted_packages(trust)
+    card = read_card(folder, packages)
     path = space_file(folder, WEIGHTS)
+    assets = _asset_reader(folder)
 
     def make() -> Space:
         parts = card["encoders"].items()
-        encoders = {field: build(d, f"encoders.{field}", packages) for field, d in parts}
+        encoders = {
+            field: build(d, f"encoders.{field}", packages, assets=assets) for field, d in parts
+        }
         rest = (card[key] for key in ("dim", "hidden", "dropout", "name", "licence"))
         return Space(encoders, *rest)
 
@@ -79,6 +88,20 @@ def load_space(
             f"{made} instead of {card['fingerprint']}). Save the space again."
         )
     return space.to(device).eval()
+
+
+def _asset_reader(folder: str | Path) -> AssetReader:
+    """Return what reads the assets of a space's folder, each once."""
+
+    @functools.cache
+    def read(name: str, digest: str) -> Asset:
+        kind = asset_class(name)
+        path = space_file(folder, asset_file_name(digest, kind.suffix))
+        if path.stat().st_size > MOST_ASSET_BYTES:
+            raise SpaceError(f"{path.name} is larger than {MOST_ASSET_BYTES:,} bytes")
+        return kind.from_bytes(path.read_bytes())
+
+    return read
 
 
 def usable_device(device: str | torch.device) -> torch.device:

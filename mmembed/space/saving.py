@@ -1,9 +1,10 @@
-"""The folder of a space, written: ``model.safetensors`` and ``space.json``."""
+"""The folder of a space, written: ``model.safetensors``, ``space.json``, and files of assets."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from mmembed.encoders.weights import first_not_finite, save_weights
 from mmembed.errors import SpaceError
+from mmembed.preprocess.asset import Asset
 from mmembed.space.fingerprint import fingerprint
 from mmembed.space.space_json import CARD, FORMAT, WEIGHTS
 from mmembed.store.whole_file import write_whole
@@ -27,8 +29,9 @@ def save_space(
     description: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     training: Mapping[str, Any],
+    assets: Iterable[Asset] = (),
 ) -> None:
-    """Write the two files of a space, each whole or not at all.
+    """Write the files of a space, each whole or not at all.
 
     Args:
         folder: made if need be; a space already there is replaced, file by file.
@@ -38,6 +41,7 @@ def save_space(
         description: the arguments that build the space, by stable names.
         weights: tensors on any device, by name.
         training: what the space was trained on and how.
+        assets: that the description names, such as tokenizers.
 
     Raises:
         SpaceError: a weight or buffer is not finite. What is in ``folder`` stays as it is.
@@ -63,5 +67,11 @@ def save_space(
         "training": dict(training),
     }
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+    contents = {asset.file_name: asset.to_bytes() for asset in assets}
+    for file_name, content in contents.items():
+        write_whole(folder / file_name, partial(Path.write_bytes, data=content))
     write_whole(folder / WEIGHTS, lambda path: save_weights(plain, path))
     write_whole(folder / CARD, lambda path: path.write_text(text, "utf-8"))
+    for path in folder.glob("asset-*.json"):
+        if path.name not in contents:  # of the space that was here before
+            path.unlink(missing_ok=True)

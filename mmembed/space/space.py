@@ -7,21 +7,30 @@ or of objects in memory. It knows nothing of training, of Parquet or of folders 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
+from mmembed.encoders.assets import assets_of
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.description import describe
 from mmembed.errors import ConfigError, SpaceError
-from mmembed.modality import Modality
+from mmembed.modality import Modality, kind_named
 from mmembed.preprocess.base import Preprocess
 from mmembed.space.encoding import Bucket, OnError, check_options, prefix, vector_sums
-from mmembed.space.fields import check_field, kinds_of
+from mmembed.space.fields import (
+    FormerArguments,
+    check_field,
+    kinds_of,
+    prompted,
+    prompted_fields,
+    renamed,
+)
 from mmembed.space.fingerprint import fingerprint
 from mmembed.space.heads import Hidden, heads
 from mmembed.space.inputs import DecodedMedia, as_media, is_one
@@ -86,15 +95,6 @@ class Space(nn.Module):
         return {field: self._encoder(field).preprocess for field in self.fields}
 
     @property
-    def preprocess_of_kind(self) -> dict[str, Preprocess]:
-        """The preprocess of each modality, for media that nobody names a field for.
-
-        Raises:
-            ConfigError: two fields are of one kind.
-        """
-        return {kind: self._encoder(self.field_of(kind)).preprocess for kind in self.modalities}
-
-    @property
     def device(self) -> torch.device:
         """The device of the weights."""
         return next(self.parameters()).device
@@ -122,6 +122,11 @@ class Space(nn.Module):
                 "them"
             )
         return fields[0]
+
+    def adopt(self, preprocess: Mapping[str, Preprocess]) -> None:
+        """Hand preprocesses that learnt from data to the encoders of their fields."""
+        for field, each in preprocess.items():
+            self._encoder(field).adopt(each)
 
     def embed(self, field: str, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return unit vectors ``(batch, dim)`` of preprocessed values of one field.
@@ -154,12 +159,13 @@ class Space(nn.Module):
         inputs: Any,
         field: str | None = None,
         *,
+        prompt: str | None = None,
         batch_size: int = 32,
         precision: Precision = "fp32",
         normalize: bool = True,
         truncate_dim: int | None = None,
         on_error: OnError = "raise",
-        modality: str | None = None,
+        **former: Unpack[FormerArguments],
     ) -> np.ndarray:
         """Return vectors ``(inputs, dim)`` of float32, one an input, or ``(dim,)`` for one alone.
 
@@ -168,9 +174,12 @@ class Space(nn.Module):
         Args:
             inputs: one input or many. An input is a path, the bytes of a file, a PIL image, a
                 uint8 array or tensor ``(height, width, 3)``, a pair of samples ``(samples,)`` or
-                ``(channels, samples)`` and a rate in Hz, a ``Waveform`` or a ``Clip``.
+                ``(channels, samples)`` and a rate in Hz, a ``Waveform`` or a ``Clip``. For a field
+                of texts it is the text, or the ``pathlib.Path`` of a text file; for one of ids an
+                id, a tuple or set of tags, or a mapping from tags to weights.
             field: the field that embeds the inputs, or the only one of a kind; None finds out the
-                kind of each.
+                kind of each, and takes a string for a path unless all fields take texts or ids.
+            prompt: name of the prompt that is put before each text, such as ``query``.
             batch_size: items a forward pass.
             precision: ``fp32``, or ``bf16`` through autocast; the first batches of each padded
                 length are compared with fp32 in every call, and where they disagree, a warning
@@ -179,17 +188,19 @@ class Space(nn.Module):
             truncate_dim: keep only the first dimensions.
             on_error: ``raise`` at the first input that can't be decoded, or ``skip`` it: its
                 vector is NaN, and a warning names it.
-            modality: the former name of ``field``.
+            **former: ``modality``, the former name of ``field``; it gives a warning.
 
         Raises:
             MediaError: an input can't be decoded, and ``on_error`` is ``raise``.
             SpaceError: the space has no encoder for an input's kind.
             ConfigError: an option out of range, or an input of another kind than the field's.
         """
-        alone = is_one(inputs)
+        field = renamed(field, former)
+        alone = is_one(inputs, self._kind_in_cells(field))
         vectors = self.encode_iter(
             [inputs] if alone else inputs,
-            _renamed(field, modality),
+            field,
+            prompt=prompt,
             batch_size=batch_size,
             precision=precision,
             normalize=normalize,
@@ -206,27 +217,49 @@ class Space(nn.Module):
         inputs: Iterable[Any],
         field: str | None = None,
         *,
+        prompt: str | None = None,
         batch_size: int = 32,
         precision: Precision = "fp32",
         normalize: bool = True,
         truncate_dim: int | None = None,
         on_error: OnError = "raise",
-        modality: str | None = None,
+        **former: Unpack[FormerArguments],
     ) -> Iterator[np.ndarray]:
         """Return the vectors of :meth:`encode` one by one, in order, as soon as they are known."""
-        field = _renamed(field, modality)
+        field = renamed(field, former)
         check_options(batch_size, truncate_dim, on_error, self.dim)
         check = PrecisionCheck(self.embed_batch, precision, warnings.warn)
-        values = (self._values(given, field) for given in inputs)
+        kind = self._kind_in_cells(field)
+        if field is None and kind is not None:
+            field = self.field_of(kind)
+        preprocess = self.preprocess
+        if field is not None:
+            name = self.field_of(field)
+            preprocess = {name: prompted(preprocess[name], prompt, name)}
+        else:
+            preprocess = prompted_fields(preprocess, prompt)
+        values = (self._values(given, field, kind, preprocess) for given in inputs)
         sums = vector_sums(values, check.embed, self.dim, batch_size, on_error)
         vectors = (prefix(vector, truncate_dim, normalize) for vector in sums)
         return self._evaluating(vectors)
 
-    def _values(self, given: Any, field: str | None) -> Iterator[tuple[Bucket, np.ndarray]]:
+    def _kind_in_cells(self, field: str | None) -> Modality | None:
+        """Return the kind of a field of texts or ids; None if paths may be meant."""
+        taken = {self.fields[self.field_of(field)]} if field is not None else set(self.modalities)
+        kind = next(iter(taken)) if len(taken) == 1 else None
+        return kind if kind is not None and kind_named(kind).in_cells else None
+
+    def _values(
+        self,
+        given: Any,
+        field: str | None,
+        kind: Modality | None,
+        preprocesses: Mapping[str, Preprocess],
+    ) -> Iterator[tuple[Bucket, np.ndarray]]:
         """Yield field, padded length and values of each segment of an input."""
-        media = as_media(given)
+        media = as_media(given, kind)
         name = self.field_of(field or media.kind)
-        preprocess = self._encoder(name).preprocess
+        preprocess = preprocesses[name]
         if isinstance(media, DecodedMedia) and media.kind != preprocess.modality:
             raise ConfigError(
                 f"field {name} takes {preprocess.modality}, but an input is {media.kind}"
@@ -257,7 +290,7 @@ class Space(nn.Module):
         return fingerprint(self.describe(), self.state_dict())
 
     def save(self, folder: str | Path, training: dict[str, Any] | None = None) -> Path:
-        """Write ``model.safetensors`` and ``space.json`` into ``folder`` and return it.
+        """Write ``model.safetensors``, ``space.json`` and assets into ``folder`` and return it.
 
         Args:
             folder: made if need be; a space already there is replaced, file by file.
@@ -268,12 +301,6 @@ class Space(nn.Module):
             StoreError: the disk is full, or ``folder`` can't be written to.
         """
         own = self.name, self.licence, self.fields
-        save_space(Path(folder), *own, self.describe(), self.state_dict(), training or {})
+        assets = assets_of(dict(self.encoders.items())).values()
+        save_space(Path(folder), *own, self.describe(), self.state_dict(), training or {}, assets)
         return Path(folder)
-
-
-def _renamed(field: str | None, modality: str | None) -> str | None:
-    if modality is None:
-        return field
-    warnings.warn("Space.encode: modality is called field now", DeprecationWarning, stacklevel=3)
-    return modality

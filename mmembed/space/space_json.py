@@ -6,17 +6,19 @@ inside its folder, and all that is used of the card has the right type and range
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from mmembed.errors import ConfigError, SpaceError
 from mmembed.errors.plain_text import brief, one_line
-from mmembed.modality import MODALITIES
+from mmembed.modality import Modality, kinds
+from mmembed.preprocess.asset import Asset, asset_file_name
 
 FORMAT = 1
 CARD = "space.json"
@@ -68,12 +70,17 @@ def space_file(folder: str | Path, name: str) -> Path:
     return path
 
 
-def read_card(folder: str | Path) -> dict[str, Any]:
+def read_card(folder: str | Path, trust: Iterable[str] = ()) -> dict[str, Any]:
     """Return what ``space.json`` in ``folder`` says, without loading any weights.
 
     All that says how a vector is made is checked for type and range, but for the encoders' own
     arguments: these are checked when they are built. A card without ``fields`` has one a modality,
     of its name.
+
+    Args:
+        folder: of the space.
+        trust: packages whose modules of preprocesses are imported, for the modalities that they
+            register.
 
     Raises:
         SpaceError: no such folder, no ``space.json`` in it, one of another format, or one that
@@ -103,13 +110,28 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     fields = card.setdefault("fields", {field: field for field in card["encoders"]})
     if not (isinstance(fields, dict) and fields.keys() == card["encoders"].keys()):
         raise SpaceError(f"{said}: fields and encoders differ")
+    _import_kinds(card["encoders"], tuple(trust), said)
     for field, kind in fields.items():
-        if kind not in MODALITIES:
-            known = ", ".join(MODALITIES)
-            raise SpaceError(f"{said}: fields.{brief(field)} must be one of {known}")
+        if not isinstance(kind, str) or kind not in kinds():
+            package = _package_of(card["encoders"][field])
+            raise SpaceError(
+                f"{said}: fields.{brief(field)} must be one of {', '.join(kinds())}, or of a "
+                "package that you trust",
+                advice=f"trust={package}" if package else "",
+            )
     if sorted(card["modalities"]) != sorted(set(fields.values())):
         raise SpaceError(f"{said}: modalities and encoders differ")
     return card
+
+
+def asset_files(description: Any) -> list[str]:
+    """Return the names of the files of the assets that a description names."""
+    if isinstance(description, dict):
+        digest = description.get("sha256")
+        if set(description) == {"asset", "sha256"} and isinstance(digest, str):
+            return [asset_file_name(digest, Asset.suffix)]
+        return [name for part in description.values() for name in asset_files(part)]
+    return []
 
 
 def trusted_packages(trust: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -124,6 +146,41 @@ def trusted_packages(trust: str | Iterable[str] | None) -> tuple[str, ...]:
         if not all(part.isidentifier() for part in name.split(".")):
             raise ConfigError("give the name of a package, such as mypackage", "trust", name)
     return names
+
+
+def chosen_fields(fields: Mapping[str, Modality], field: str | None) -> dict[str, Modality]:
+    """Return the fields that embed, if of those of one kind only ``field`` is wanted.
+
+    Raises:
+        ConfigError: there is no such field.
+    """
+    if field is None:
+        return dict(fields)
+    if field not in fields:
+        raise ConfigError(f"the space has {', '.join(fields)}", "field", field)
+    return {name: kind for name, kind in fields.items() if kind != fields[field] or name == field}
+
+
+def _package_of(description: Any) -> str:
+    """Return the package of an encoder's class; empty if it is mmembed's own or no name."""
+    path = description.get("class_path") if isinstance(description, dict) else None
+    package = str(path).partition(".")[0]
+    return package if package.isidentifier() and package not in ("mmembed", "None") else ""
+
+
+def _import_kinds(description: Any, trust: tuple[str, ...], said: str) -> None:
+    """Import the modules of preprocesses of trusted packages that a description names."""
+    if not trust or not isinstance(description, dict):
+        return
+    path = (description.get("preprocess") or {}) if "preprocess" in description else {}
+    module = str(path.get("class_path", "")).rpartition(".")[0] if isinstance(path, dict) else ""
+    if any(f"{module}.".startswith(f"{package}.") for package in trust):
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # a package may do anything while it is imported
+            raise SpaceError(f"{said}: {module} can't be imported: {one_line(error)}") from None
+    for part in description.values():
+        _import_kinds(part, trust, said)
 
 
 def _whole(least: int) -> Callable[[Any], bool]:

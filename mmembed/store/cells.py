@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from mmembed.errors import ManifestError
 from mmembed.errors.plain_text import one_line
 from mmembed.modality import Modality
 
-HASH_BYTES = 8
+HASH_BYTES = 16
 
 
 def contents(column: pa.ChunkedArray, kind: Modality, where: str) -> pa.ChunkedArray:
@@ -57,25 +58,32 @@ def items_of(cell: str | list[str] | None) -> list[str]:
 
 
 class CellNames:
-    """Names of items: the id of their sample, or a hash of their content, and the occurrence.
+    """Names of the items of one column: the sample's id, or a hash of the item, and a number.
 
-    The name of an item stays as it is when rows are moved, and with an id also when its content
+    The name of an item stays as it is when rows are moved, and with an id also when the item
     changes. An item without an id that changes is another item.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], int] = {}
+        self._seen: Counter[str] = Counter()
 
-    def name(self, field: str, sample: str | None, content: str) -> str:
-        """Return the name of the next item of a sample's field, such as ``17#0``."""
-        base = f"id:{sample}" if sample is not None else f"content:{content_hash(content)}"
-        occurrence = self._seen.get((field, base), 0)
-        self._seen[field, base] = occurrence + 1
-        return f"{base}#{occurrence}"
+    def name(self, sample: str | None, place: int, content: str) -> str:
+        """Return the name of an item, such as ``id:17#0``.
+
+        Args:
+            sample: the id of its sample, which no other sample has; None if it has none.
+            place: which of the items of its cell it is.
+            content: the item.
+        """
+        if sample is not None:
+            return f"id:{sample}#{place}"
+        hashed = content_hash(content)
+        self._seen[hashed] += 1
+        return f"content:{hashed}#{self._seen[hashed] - 1}"
 
 
 def content_hash(content: str) -> str:
-    """Return a hash of an item's content, 16 hexadecimal digits."""
+    """Return a hash of an item's content, 32 hexadecimal digits."""
     data = content.encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=HASH_BYTES).hexdigest()
 
@@ -91,11 +99,23 @@ def _texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 def _categories(column: pa.ChunkedArray, where: str) -> Iterator[str | None]:
     for row, cell in enumerate(column.to_pylist()):
         if isinstance(cell, dict):  # a struct of JSONL has every tag of the table in each row
-            cell = [(tag, weight) for tag, weight in cell.items() if weight is not None]
-        yield None if cell in (None, "", []) else _category(cell, f"{where}, row {row},")
+            cell = {tag: weight for tag, weight in cell.items() if weight is not None}
+        empty = cell is None or cell == "" or cell == [] or cell == {}
+        yield None if empty else category_content(cell, f"{where}, row {row},")
 
 
-def _category(cell: Any, where: str) -> str:
+def category_content(cell: Any, where: str) -> str:
+    """Return an id, a list of tags, or tags with weights (a mapping, or pairs) as JSON.
+
+    Args:
+        cell: what it holds.
+        where: names it in errors.
+
+    Raises:
+        ManifestError: a tag that is no text or whole number, or a weight that is no number.
+    """
+    if isinstance(cell, dict):
+        return _json(_weighted(cell.items(), where))
     if not isinstance(cell, list):
         return _json(_tag(cell, where))
     if cell and all(isinstance(each, tuple) for each in cell):

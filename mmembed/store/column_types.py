@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as types
 
 from mmembed.errors import StoreError
@@ -45,12 +46,15 @@ def vector_length(kind: pa.DataType) -> int | None:
     return kind.list_size if types.is_fixed_size_list(kind) else -1
 
 
+TEXT_COLUMNS = ("id", "path", "modality", "field", "cell", "text")
 Rule = tuple[Callable[[pa.DataType], bool], str, pa.DataType | None]
 RULES: Mapping[str, Rule] = {  # whether a type fits, what it holds in words, and what it becomes
-    **{name: (is_text, "text", pa.string()) for name in ("id", "path", "modality")},
+    **{name: (is_text, "text", pa.string()) for name in TEXT_COLUMNS},
     "segment_index": (is_number, "whole numbers", pa.int32()),
     "start_s": (is_number, "seconds", pa.float64()),
     "end_s": (is_number, "seconds", pa.float64()),
+    "start_char": (is_number, "whole numbers", pa.int64()),
+    "end_char": (is_number, "whole numbers", pa.int64()),
     "size": (is_number, "whole numbers", pa.int64()),
     "mtime_ns": (is_number, "whole numbers", pa.int64()),
     "embedding": (lambda kind: vector_length(kind) is not None, "vectors of floats", None),
@@ -110,6 +114,18 @@ def with_plain_types(table: pa.Table, part: str) -> pa.Table:
                     f"({one_line(error)})"
                 ) from None
             table = table.set_column(place, field.with_type(kind), column)
+    return table
+
+
+def with_fields(table: pa.Table) -> pa.Table:
+    """Return a table with a column ``field``; where a row names none, it is its ``modality``."""
+    kinds, names = table["modality"], table.column_names
+    if "field" not in names:
+        kind = table.schema.field("modality")
+        return table.add_column(names.index("modality") + 1, kind.with_name("field"), kinds)
+    if table["field"].null_count:
+        whole = pc.coalesce(table["field"], kinds)
+        return table.set_column(names.index("field"), "field", whole)
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,30 @@ import pyarrow as pa
 from mmembed.store.schema import ERROR_SCHEMA
 
 ID_BYTES = 16
-KEY = ("path", "modality", "segment_index")
+KEY = ("path", "field", "segment_index")
 
 
-def row_id(path: str, modality: str, segment_index: int | None) -> str:
-    """Return the stable id of a row: 32 hexadecimal digits of a hash."""
-    return _row_hash(path, modality, segment_index).hex()
+def row_id(path: str, field: str, segment_index: int | None, cell: str | None = None) -> str:
+    """Return the stable id of a row: 32 hexadecimal digits of a hash.
+
+    Args:
+        path: of its file.
+        field: that embedded it.
+        segment_index: which segment of the file it is; None for the whole.
+        cell: the name of an item in a cell, which then counts in place of the path.
+    """
+    return _row_hash(path, field, segment_index, cell).hex()
 
 
 def row_ids(
-    paths: Iterable[str], modalities: Iterable[str], segment_indices: Iterable[int | None]
+    paths: Iterable[str],
+    fields: Iterable[str],
+    segment_indices: Iterable[int | None],
+    cells: Iterable[str | None] | None = None,
 ) -> pa.Array:
     """Return the :func:`row_id` of each row, as strings ``(rows,)``; no Python text for each."""
-    digests = b"".join(map(_row_hash, paths, modalities, segment_indices))
+    cells = repeat(None) if cells is None else cells
+    digests = b"".join(map(_row_hash, paths, fields, segment_indices, cells))
     rows = len(digests) // ID_BYTES
     ends = np.arange(0, 2 * len(digests) + 1, 2 * ID_BYTES, dtype=np.int32)
     return pa.StringArray.from_buffers(
@@ -32,15 +44,16 @@ def row_ids(
     )
 
 
-def _row_hash(path: str, modality: str, segment_index: int | None) -> bytes:
-    key = f"{path}\0{modality}\0{'' if segment_index is None else segment_index}"
+def _row_hash(path: str, field: str, segment_index: int | None, cell: str | None) -> bytes:
+    item = path if cell is None else f"\0{cell}"  # no path begins with a null byte
+    key = f"{item}\0{field}\0{'' if segment_index is None else segment_index}"
     return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
 
 
 def rows_table(
     columns: Mapping[str, Sequence[Any]], vectors: np.ndarray, carried: pa.Table, schema: pa.Schema
 ) -> pa.Table:
-    """Return the rows of a part, sorted by path, modality and segment.
+    """Return the rows of a part, sorted by path, field, cell and segment.
 
     Vectors that come in that order, in one piece and of the schema's type are not copied: the
     table looks into ``vectors``, which must stay as it is until the table is written.
@@ -55,15 +68,18 @@ def rows_table(
     Raises:
         ValueError: there is not a vector for each row.
     """
-    paths, modalities, segments = (columns[name] for name in KEY)
+    columns = {"field": columns["modality"], **columns}
+    paths, fields, segments = (columns[name] for name in KEY)
+    cells = columns.get("cell") or [None] * len(paths)
     lengths = {name: len(columns[name]) for name in schema.names if name in columns}
     lengths |= {name: len(carried) for name in carried.column_names if name in schema.names}
     wrong = {name: length for name, length in lengths.items() if length != len(vectors)}
     if vectors.ndim != 2 or wrong:
         raise ValueError(f"vectors {vectors.shape} do not go with columns of {wrong or lengths}")
-    keys = list(zip(paths, modalities, (index or 0 for index in segments), strict=True))
+    parts = ((cell or "" for cell in cells), (index or 0 for index in segments))
+    keys = list(zip(paths, fields, *parts, strict=True))
     order = sorted(range(len(keys)), key=keys.__getitem__)
-    arrays = {"id": row_ids(paths, modalities, segments)}
+    arrays = {"id": row_ids(paths, fields, segments, cells)}
     for field in schema:
         if field.name in columns:
             arrays[field.name] = pa.array(columns[field.name], field.type)

@@ -3,23 +3,34 @@
 ==================  ==================================  =========================================
 column              type                                what it says
 ==================  ==================================  =========================================
-id                  string                              hash of path, modality and segment
-path                string                              POSIX, relative to the source root
-modality            string                              image, audio, video or text
-segment_index       int32                               null for images and text
+id                  string                              hash of path (or cell), field and segment
+path                string                              POSIX, relative to the source root; of an
+                                                        item in a cell, the manifest
+modality            string                              image, audio, video, text, category …
+field               string                              the field of the space that embedded it
+segment_index       int32                               null for what is taken whole
 start_s, end_s      float64                             the span, in seconds; null likewise
 embedding           fixed_size_list<float32, dim>       the vector, of unit length
 size, mtime_ns      int64                               the file as it was read
 truncated           bool                                with ``allow_truncated``: it stops early
-checksum            string                              with ``checksum``: hash of its content
+checksum            string                              hash of the content: with ``checksum``, and
+                                                        of items in cells
+cell                string                              the item's name in its manifest; null for
+                                                        a file
+text                string                              the words that were embedded, or the ids
+start_char,         int64                               the span of a text, in characters
+end_char
 label, group, …     as in the source                    carried through
 ==================  ==================================  =========================================
+
+The columns from ``cell`` on are there where the space has a field of texts or ids. Rows from before
+there were fields have no column ``field``: theirs is ``modality``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -35,16 +46,26 @@ ROW_FIELDS: tuple[pa.Field, ...] = (
     pa.field("id", pa.string(), nullable=False),
     pa.field("path", pa.string(), nullable=False),
     pa.field("modality", pa.string(), nullable=False),
+    pa.field("field", pa.string(), nullable=False),
     pa.field("segment_index", pa.int32()),
     pa.field("start_s", pa.float64()),
     pa.field("end_s", pa.float64()),
     pa.field("size", pa.int64()),
     pa.field("mtime_ns", pa.int64()),
 )
+LATER = frozenset({"field"})  # columns that datasets from before they were added do not have
+CELL_FIELDS: tuple[pa.Field, ...] = (
+    pa.field("cell", pa.string()),
+    pa.field("text", pa.string()),
+    pa.field("start_char", pa.int64()),
+    pa.field("end_char", pa.int64()),
+)
 ERROR_SCHEMA = pa.schema(
     [
         pa.field("path", pa.string(), nullable=False),
         pa.field("modality", pa.string()),
+        pa.field("field", pa.string()),
+        pa.field("cell", pa.string()),
         pa.field("stage", pa.string(), nullable=False),
         pa.field("error", pa.string(), nullable=False),
         pa.field("message", pa.string(), nullable=False),
@@ -60,6 +81,12 @@ ASKED_FIELDS: Mapping[str, pa.Field] = {  # by the setting that asks for them
     "checksum": pa.field("checksum", pa.string()),
 }
 RESERVED = frozenset(f.name for f in (*ROW_FIELDS, *ASKED_FIELDS.values())) | {"embedding"}
+CELL_COLUMNS = frozenset(f.name for f in CELL_FIELDS)
+
+
+def own_columns(names: Collection[str]) -> frozenset[str]:
+    """Return the names that the contract gives columns of a part with the columns ``names``."""
+    return RESERVED | CELL_COLUMNS if "cell" in names else RESERVED
 
 
 def vector_type(dim: int, kind: VectorType) -> pa.DataType:
@@ -71,7 +98,11 @@ def vector_type(dim: int, kind: VectorType) -> pa.DataType:
 
 
 def row_schema(
-    provenance: Provenance, carried: Mapping[str, pa.DataType], kind: VectorType = "float32"
+    provenance: Provenance,
+    carried: Mapping[str, pa.DataType],
+    kind: VectorType = "float32",
+    *,
+    with_cells: bool = False,
 ) -> pa.Schema:
     """Return the schema of a part file.
 
@@ -79,17 +110,23 @@ def row_schema(
         provenance: stored in the schema's metadata.
         carried: columns of the source that are carried through, with their types.
         kind: the type of the vectors.
+        with_cells: whether the space has a field of texts or ids.
 
     Raises:
         StoreError: a carried column has the name of one of the contract's own.
     """
-    clash = sorted(RESERVED & set(carried))
+    cells = CELL_FIELDS if with_cells else ()
+    clash = sorted((RESERVED | {column.name for column in cells}) & set(carried))
     if clash:
         raise StoreError(f"column {clash[0]} of the source has the name of a column of the output")
     settings = provenance.settings or {}
-    asked = [field for setting, field in ASKED_FIELDS.items() if settings.get(setting)]
+    asked = [
+        field
+        for setting, field in ASKED_FIELDS.items()
+        if settings.get(setting) or (with_cells and setting == "checksum")
+    ]
     vector = pa.field("embedding", vector_type(provenance.dim, kind), False)
-    fields = [*ROW_FIELDS, *asked, vector]
+    fields = [*ROW_FIELDS, *asked, *cells, vector]
     fields += [pa.field(name, kind_) for name, kind_ in carried.items()]
     metadata = {
         MADE_BY: provenance.to_json().encode(),

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mmembed.errors import StoreError
 from mmembed.paths import Place
-from mmembed.store.column_types import joined, with_plain_types
+from mmembed.store.column_types import joined, with_fields, with_plain_types
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.part_file import NEEDED, read_part
 from mmembed.store.provenance import DecodeRevisions, Provenance, check_same_space
@@ -22,7 +22,8 @@ WRITTEN_AGAIN = "was written again while it was being read. Run again."
 class StoredRows:
     """A dataset on disk or at a URL, its vectors not read yet.
 
-    Texts are read as ``string`` in whatever Arrow type they are stored.
+    Texts are read as ``string`` in whatever Arrow type they are stored. There is a column
+    ``field``, which is the ``modality`` of rows that were written without.
 
     Attributes:
         name: where it is, for messages.
@@ -43,7 +44,7 @@ class StoredRows:
         for footer in footers[1:]:
             first = str(footers[0].part)
             check_same_space(self.provenance, first, footer.provenance, str(footer.part))
-        wanted = None if columns is None else [*dict.fromkeys((*NEEDED, *columns))]
+        wanted = None if columns is None else [*dict.fromkeys((*NEEDED, "field", *columns))]
         tables: list[pa.Table] = []
         revisions = DecodeRevisions()
         for footer in footers:
@@ -53,7 +54,7 @@ class StoredRows:
             tables.append(with_plain_types(table, str(footer.part)))
             modalities = tables[-1]["modality"].unique().to_pylist()
             revisions.check(footer.provenance, modalities, str(footer.part))
-        self.rows = joined(tables, list(map(str, self._parts)))
+        self.rows = with_fields(joined(tables, list(map(str, self._parts))))
         self._counts = [len(table) for table in tables]
 
     def __len__(self) -> int:

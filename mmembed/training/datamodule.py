@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -25,6 +25,7 @@ from mmembed.data.samples import MediaDataset, OnError, probe_files, report_bad_
 from mmembed.errors import ConfigError, ManifestError, MmembedError
 from mmembed.errors.plain_text import say
 from mmembed.preprocess.base import Preprocess
+from mmembed.store.cells import items_of
 
 Loader = DataLoader[Batch]
 Augmentation = nn.Module | list[nn.Module]
@@ -47,23 +48,29 @@ USUAL_LOADING = Loading()
 
 
 class MediaDataModule(pl.LightningDataModule):
-    """Batches of samples with any subset of the modalities.
+    """Batches of samples with any subset of the fields.
 
     All files are probed once at the start; those that can't be read are named and counted, and
-    their samples go without them. Training batches hold samples of similar length and are
-    augmented as a whole, on the device; evaluation sees exact preprocessing only.
+    their samples go without them. A preprocess that has to learn does so from split ``train``
+    alone. Training batches hold samples of similar length and are augmented as a whole, on the
+    device; evaluation sees exact preprocessing only.
 
     Args:
-        manifest: a Parquet, CSV or JSONL manifest, or a folder of media.
-        preprocess: by modality; the command line takes it from the model's encoders.
+        manifest: a Parquet, CSV or JSONL manifest, or a folder of media and texts.
+        preprocess: by field; the command line takes it from the model's encoders.
         batch_size: samples a batch.
-        augment: by modality, a module ``(values, mask, generator) -> (values, mask)`` for
-            training batches, or several in their order (see :mod:`mmembed.data.augment`).
+        augment: by field, a module ``(values, mask, generator) -> (values, mask)`` for training
+            batches, or several in their order (see :mod:`mmembed.data.augment`).
         val_fraction: share of the groups held out of training where no split is named ``val``;
             0 for no validation.
         loading: processes and memory that decoding takes.
         on_error: ``skip`` files that can't be read, or ``raise`` at once.
         seed: of the order, the split and the augmentation.
+
+    Attributes:
+        learns: whether preprocesses learn in :meth:`setup`; set it to false to save the time where
+            a checkpoint comes next, which holds what they learnt.
+        learnt: by field, a preprocess that learnt from split ``train``.
 
     Raises:
         ManifestError: the source can't be read, or has nothing to train on.
@@ -87,21 +94,31 @@ class MediaDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.val_fraction {val_fraction}: must be in [0, 1)")
         self.manifest, self.preprocess = Path(manifest), dict(preprocess or {})
         self.batch_size, self.val_fraction = batch_size, val_fraction
-        self.augment = nn.ModuleDict({m: _chained(each) for m, each in (augment or {}).items()})
+        chained = {field: _chained(each) for field, each in (augment or {}).items()}
+        self.augment = nn.ModuleDict(chained)
         self.loading = loading
         self.on_error: OnError = on_error
         self.seed = seed
         self.datasets: dict[str, MediaDataset] = {}
+        self.learns = True
+        self.learnt: dict[str, Preprocess] = {}
         self.failed: set[str] = set()
         unknown = sorted(set(self.augment) - set(self.preprocess)) if preprocess else []
         if unknown:
-            raise ConfigError(f"data.augment.{unknown[0]}: the space has no such modality")
+            raise ConfigError(f"data.augment.{unknown[0]}: the space has no such field")
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the manifest, probe every file, and print the number of samples of each split."""
+        """Read the manifest, learn from it, probe every file, and print the size of each split.
+
+        Raises:
+            ManifestError: the source can't be read, or has nothing to train on or to learn from.
+        """
         if self.datasets:
             return
-        samples = self._with_splits(read_samples(self.manifest))
+        fields = {field: each.modality for field, each in self.preprocess.items()}
+        samples = self._with_splits(read_samples(self.manifest, fields))
+        if self.learns:
+            self._learn(samples.split("train"))
         probed = probe_files(samples, self.preprocess)
         report_bad_files(probed, samples.source, self.on_error)
         codes = {
@@ -113,8 +130,47 @@ class MediaDataModule(pl.LightningDataModule):
             cache = self.loading.cache_mb / (1 if name == "train" else 4)
             self.datasets[name] = MediaDataset(part, self.preprocess, probed, codes, cache)
         for name, dataset in self.datasets.items():
-            files = ", ".join(f"{count:,} {m}" for m, count in dataset.counts.items())
-            say(f"{name}: {len(dataset):,} samples ({files})", sys.stderr)
+            items = ", ".join(f"{count:,} {field}" for field, count in dataset.counts.items())
+            say(f"{name}: {len(dataset):,} samples ({items})", sys.stderr)
+
+    def _learn(self, train: Samples) -> None:
+        """Let preprocesses learn from the items of split ``train``, and say what they learnt."""
+        for field, preprocess in self.preprocess.items():
+            column = train.column(field)
+            if not preprocess.is_fitted and column.null_count == len(column):
+                raise ManifestError(
+                    f"{train.source}: field {field} has no items in split train, from which its "
+                    "preprocess has to learn. Fill its column, or leave it out of the space."
+                )
+            items = (item for cell in column for item in items_of(cell.as_py()))
+            fitted = preprocess.fitted(items)
+            if fitted is not preprocess:
+                self.preprocess[field] = self.learnt[field] = fitted
+                samples = len(column) - column.null_count
+                words = fitted.learnt() or "learnt"
+                say(f"{field}: {words} from {samples:,} samples of split train", sys.stderr)
+
+    def adopt(self, preprocess: Mapping[str, Preprocess]) -> None:
+        """Take preprocesses of some fields in the place of those that there are."""
+        for field, each in preprocess.items():
+            if each != self.preprocess.get(field):
+                self.preprocess[field] = each
+                for dataset in self.datasets.values():
+                    dataset.adopt({field: each})
+
+    def check_items(self, fields: Iterable[str]) -> None:
+        """Look whether some fields have items to train on.
+
+        Raises:
+            ManifestError: one has none.
+        """
+        counts = self.datasets["train"].counts
+        for field in fields:
+            if not counts.get(field):
+                raise ManifestError(
+                    f"{self.manifest}: field {field} has no items in split train that can be "
+                    "used. Fill its column, or leave it out of the space and of model.pairs."
+                )
 
     def _with_splits(self, samples: Samples) -> Samples:
         """Name every sample's split; groups are never cut."""
@@ -137,12 +193,12 @@ class MediaDataModule(pl.LightningDataModule):
             raise ManifestError(f"{samples.source}: no sample is in split train")
         at = table.column_names.index("split")
         table = table.set_column(at, "split", pa.array(names, pa.string()))
-        return Samples(table, samples.root, samples.source)
+        return replace(samples, table=table)
 
     def train_dataloader(self) -> Loader:
         """Return batches of similar length in another order each epoch."""
         dataset = self.datasets["train"]
-        sampler = LengthBatchSampler(dataset.lengths(), self.batch_size, self.seed)
+        sampler = LengthBatchSampler(dataset.lengths().tolist(), self.batch_size, self.seed)
         dataset.draw = (self.seed, sampler.epoch)
         return self._loader(dataset, sampler)
 
@@ -192,10 +248,10 @@ class MediaDataModule(pl.LightningDataModule):
         if self.trainer is None or not self.trainer.training:
             return batch
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.trainer.global_step)
-        for modality, augment in self.augment.items():
-            if modality in batch.values:
-                batch.values[modality], batch.mask[modality] = augment(
-                    batch.values[modality], batch.mask[modality], generator
+        for field, augment in self.augment.items():
+            if field in batch.values:
+                batch.values[field], batch.mask[field] = augment(
+                    batch.values[field], batch.mask[field], generator
                 )
         return batch
 

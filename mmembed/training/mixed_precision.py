@@ -38,7 +38,7 @@ FEWEST_ITEMS = 4  # gradients through BatchNorm over fewer are mostly rounding
 
 @dataclass
 class _Pass:
-    """Results of one modality's forward and backward pass."""
+    """Results of one field's forward and backward pass."""
 
     vectors: Tensor
     gradients: list[Tensor]
@@ -48,7 +48,7 @@ class _Pass:
 class MixedPrecision:
     """Lets a space compute under autocast as long as fp32 agrees, and in fp32 from then on.
 
-    Each modality and shape is compared when it is seen for the 1st, 4th, 16th … time, in training
+    Each field and shape is compared when it is seen for the 1st, 4th, 16th … time, in training
     and in evaluation apart, over :data:`COMPARED_ITEMS` items of the batch; an evaluation batch
     also when a vector is not finite. Random numbers, gradients and buffers are left as they were.
     Where autocast is off, nothing is done.
@@ -66,16 +66,16 @@ class MixedPrecision:
         self.disagreement = ""
 
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """Return, by modality, the unit vectors ``(items, dim)`` of a batch."""
-        for modality, values in batch.values.items():
-            if self._is_due(modality, values):
-                self._compare(modality, values[:COMPARED_ITEMS], _first(batch.mask[modality]))
+        """Return, by field, the unit vectors ``(items, dim)`` of a batch."""
+        for field, values in batch.values.items():
+            if self._is_due(field, values):
+                self._compare(field, values[:COMPARED_ITEMS], _first(batch.mask[field]))
         vectors = self._embed(batch)
         if torch.is_grad_enabled():  # a step that is not finite is skipped as a whole
             return vectors
-        for modality, some in vectors.items():
+        for field, some in vectors.items():
             if self._is_reduced(some) and not bool(some.isfinite().all()):
-                self._compare(modality, batch.values[modality], batch.mask[modality])
+                self._compare(field, batch.values[field], batch.mask[field])
                 vectors = self._embed(batch) if self.disagreement else vectors
         return vectors
 
@@ -85,41 +85,41 @@ class MixedPrecision:
 
     def _embed(self, batch: Batch) -> dict[str, Tensor]:
         vectors = {}
-        for modality, values in batch.values.items():
+        for field, values in batch.values.items():
             with _fp32(values) if self.disagreement else nullcontext():
-                vectors[modality] = self._space.embed(modality, values, batch.mask[modality])
+                vectors[field] = self._space.embed(field, values, batch.mask[field])
         return vectors
 
     def _is_reduced(self, values: Tensor) -> bool:
         return not self.disagreement and torch.is_autocast_enabled(values.device.type)
 
-    def _is_due(self, modality: str, values: Tensor) -> bool:
+    def _is_due(self, field: str, values: Tensor) -> bool:
         if not self._is_reduced(values):
             return False
-        shape = self._space.training, modality, values.shape[1:]
+        shape = self._space.training, field, values.shape[1:]
         self._seen[shape] += 1
         return _is_power(self._seen[shape], AGAIN)
 
-    def _compare(self, modality: str, values: Tensor, mask: Tensor | None) -> None:
-        reduced = self._pass(modality, values, mask, nullcontext())
-        exact = self._pass(modality, values, mask, _fp32(values))
+    def _compare(self, field: str, values: Tensor, mask: Tensor | None) -> None:
+        reduced = self._pass(field, values, mask, nullcontext())
+        exact = self._pass(field, values, mask, _fp32(values))
         for part, error, tolerance in _errors(reduced, exact, self._space.training):
             if not error <= tolerance:
                 self.disagreement = (
-                    f"mixed precision is wrong on this machine for {modality} "
+                    f"mixed precision is wrong on this machine for {field} "
                     f"{shape_name(values)}: {part} are {error:.2g} from those in fp32, at most "
                     f"{tolerance:.2g} is right"
                 )
                 warnings.warn(f"{self.disagreement}; everything goes on in fp32", stacklevel=2)
                 return
 
-    def _pass(self, modality: str, values: Tensor, mask: Tensor | None, precision: Any) -> _Pass:
-        """Run one modality alone and leave no trace.
+    def _pass(self, field: str, values: Tensor, mask: Tensor | None, precision: Any) -> _Pass:
+        """Run one field alone and leave no trace.
 
         The gradients are those of the vectors' products with fixed random directions: unlike a
         loss's, they do not cancel out where all vectors are alike.
         """
-        towers = nn.ModuleList([self._space.encoders[modality], self._space.projections[modality]])
+        towers = nn.ModuleList([self._space.encoders[field], self._space.projections[field]])
         buffers = list(towers.buffers())
         kept = [buffer.clone() for buffer in buffers]
         generator = torch.Generator().manual_seed(0)
@@ -127,7 +127,7 @@ class MixedPrecision:
         direction = nn.functional.normalize(direction).to(values.device)
         devices = [values.device] if values.device.type == "cuda" else []
         with torch.random.fork_rng(devices), _without_dropout(towers), precision:
-            vectors = self._space.embed(modality, values, mask)
+            vectors = self._space.embed(field, values, mask)
             gradients: list[Tensor] = []
             if vectors.requires_grad:
                 trained = [p for p in towers.parameters() if p.requires_grad]

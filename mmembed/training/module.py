@@ -1,12 +1,13 @@
-"""Lightning module: weighted pairs of modalities contrasted in one space, and classes told apart.
+"""Lightning module: weighted pairs of fields contrasted in one space, and classes told apart.
 
-It knows batches and spaces, and nothing of files or preprocessing.
+It knows batches and spaces, and nothing of files; what preprocesses learnt of the data it hands to
+the space, and keeps in checkpoints.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 import lightning.pytorch as pl
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from mmembed.data.batch import Batch
 from mmembed.errors import ConfigError
 from mmembed.space.space import Space
+from mmembed.store.manifest import ABOUT
+from mmembed.training.datamodule import MediaDataModule
+from mmembed.training.learnt_preprocess import State, learnt_state, with_state
 from mmembed.training.losses import ClassLoss, InfoNCE, PairLoss, Relation
 from mmembed.training.mixed_precision import MixedPrecision
 from mmembed.training.nonfinite_steps import SkipNonFiniteSteps
@@ -30,25 +34,26 @@ from mmembed.training.optim import (
 from mmembed.training.validation_metrics import VectorCollector
 
 LABEL = "label"  # stands for the classes in a pair such as image-label
+SAMPLE_COLUMNS = ("id", *ABOUT)
 CHANCE_EVERY = 5
 STUCK = 0.01
 
 
 class ContrastiveModule(pl.LightningModule):
-    """Trains a space: items of one sample close, other items far, over pairs of modalities.
+    """Trains a space: items of one sample close, other items far, over pairs of fields.
 
     Cosines are scaled by ``exp(logit_scale)``, which is learned. The loss of a batch is the
-    weighted sum over the pairs; samples may lack modalities, and a pair with nobody to match in a
-    batch is left out of it.
+    weighted sum over the pairs; samples may lack fields, and a pair with nobody to match in a batch
+    is left out of it.
 
     Args:
         space: the space to train.
         loss: of the vectors of a pair; None for :class:`~mmembed.training.losses.InfoNCE`.
-        pairs: weight by pair, such as ``image-audio: 1.0``; a modality with itself
-            (``image-image``) contrasts within it, and one with ``label`` (``image-label``) has the
-            class loss. None weighs every two modalities 1, and with a class loss each with
-            ``label``.
-        class_loss: of the vectors of a modality and the labels of their samples, if any.
+        pairs: weight by pair of fields, such as ``image-audio: 1.0`` or ``user-item: 1.0``; a field
+            with itself (``image-image``) contrasts within it, and one with ``label``
+            (``image-label``) has the class loss. None weighs every two fields 1, and with a class
+            loss each with ``label``.
+        class_loss: of the vectors of a field and the labels of their samples, if any.
         temperature: start of the learned temperature ``1 / exp(logit_scale)`` (CLIP: 0.07).
         least_temperature: the temperature never gets lower (CLIP: 0.01).
         optimizer: makes an optimizer of groups of weights; norms, biases and scalars do not decay.
@@ -57,8 +62,8 @@ class ContrastiveModule(pl.LightningModule):
             epoch. None for :class:`~mmembed.training.optim.WarmupCosine`.
 
     Raises:
-        ConfigError: a pair names a modality that the space lacks, a field has another name than its
-            kind, or a value is out of range.
+        ConfigError: a pair names a field that the space lacks, a field is called as a column that
+            says what a sample is, or a value is out of range.
     """
 
     def __init__(
@@ -77,11 +82,11 @@ class ContrastiveModule(pl.LightningModule):
             raise ConfigError(
                 f"model.temperature {temperature}: needs 0 < least_temperature <= temperature"
             )
-        for field, kind in space.fields.items():
-            if field != kind:
+        for field in space.fields:
+            if field in SAMPLE_COLUMNS:
                 raise ConfigError(
-                    f"model.space.encoders.{field}: is a field of kind {kind}, and samples name "
-                    f"media by their kind; call it {kind} to train it"
+                    f"model.space.encoders.{field}: a field can't be trained by this name, which "
+                    "is that of a column about the sample itself; call it otherwise"
                 )
         self.space = space
         self.loss = loss or InfoNCE()
@@ -93,12 +98,13 @@ class ContrastiveModule(pl.LightningModule):
         self.collector = VectorCollector()
         self.mixed_precision = MixedPrecision(space)
         self._ratios: list[Tensor] = []
+        self._learnt: dict[str, State] = {}
 
     def _read_pairs(self, pairs: dict[str, float] | None) -> dict[tuple[str, str], float]:
-        known = self.space.modalities
+        known = tuple(self.space.fields)
         if pairs is None:
             pairs = {f"{a}-{b}": 1.0 for a, b in combinations(known, 2)}
-            pairs |= {f"{m}-{LABEL}": 1.0 for m in known if self.class_loss is not None}
+            pairs |= {f"{field}-{LABEL}": 1.0 for field in known if self.class_loss is not None}
         read: dict[tuple[str, str], float] = {}
         for name, weight in pairs.items():
             first, _, second = name.partition("-")
@@ -118,8 +124,33 @@ class ContrastiveModule(pl.LightningModule):
             raise ConfigError("model.pairs: at least one pair needs a weight above 0")
         return read
 
+    def setup(self, stage: str) -> None:
+        """Take over what the data's preprocesses learnt.
+
+        Raises:
+            ManifestError: a field that is to be trained has nothing to train on.
+        """
+        data = self._data
+        if data is None:
+            return
+        for field, fitted in data.learnt.items():
+            own = self.space.preprocess[field]
+            if own.is_fitted:  # it belongs to the weights
+                data.adopt({field: own})
+            else:
+                self._learnt[field] = learnt_state(own, fitted)
+                self.space.adopt({field: fitted})
+        if stage == "fit":
+            named = chain(*(pair for pair, weight in self.pairs.items() if weight > 0))
+            data.check_items(field for field in named if field != LABEL)
+
+    @property
+    def _data(self) -> MediaDataModule | None:
+        data = getattr(self._trainer, "datamodule", None)
+        return data if isinstance(data, MediaDataModule) else None
+
     def embed(self, batch: Batch) -> dict[str, Tensor]:
-        """Return, by modality, the unit vectors ``(items, dim)`` of a batch."""
+        """Return, by field, the unit vectors ``(items, dim)`` of a batch."""
         return self.mixed_precision.embed(batch)
 
     def pair_losses(self, vectors: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -139,15 +170,15 @@ class ContrastiveModule(pl.LightningModule):
         return losses
 
     def class_losses(self, vectors: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Return the unweighted class loss of each modality that has one and is in the batch."""
+        """Return the unweighted class loss of each field that has one and is in the batch."""
         losses = {}
-        for modality, second in self.pairs:
-            if second != LABEL or modality not in vectors or self.class_loss is None:
+        for field, second in self.pairs:
+            if second != LABEL or field not in vectors or self.class_loss is None:
                 continue
-            some = vectors[modality]
+            some = vectors[field]
             with torch.autocast(some.device.type, enabled=False):
-                loss = self.class_loss(some, batch.label[batch.rows[modality]])
-            losses[f"{modality}-{LABEL}"] = loss
+                loss = self.class_loss(some, batch.label[batch.rows[field]])
+            losses[f"{field}-{LABEL}"] = loss
         return losses
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -209,7 +240,7 @@ class ContrastiveModule(pl.LightningModule):
         self.collector.add(self.embed(batch), batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return, by modality, which samples of the split, and their vectors ``(items, dim)``."""
+        """Return, by field, which samples of the split, and their vectors ``(items, dim)``."""
         return {m: (batch.index[batch.rows[m]], v) for m, v in self.embed(batch).items()}
 
     def on_validation_epoch_end(self) -> None:
@@ -235,12 +266,29 @@ class ContrastiveModule(pl.LightningModule):
         return SkipNonFiniteSteps(self.mixed_precision.compare_again)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep why the run goes on in fp32."""
+        """Keep why the run goes on in fp32, and what preprocesses learnt."""
         checkpoint["mixed_precision"] = self.mixed_precision.disagreement
+        checkpoint["learnt"] = self._learnt
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on in fp32 if the run did."""
+        """Go on in fp32 if the run did, and with what its preprocesses learnt.
+
+        Raises:
+            ConfigError: the checkpoint lacks what a preprocess has to learn.
+        """
         self.mixed_precision.disagreement = checkpoint.get("mixed_precision", "")
+        self._learnt = checkpoint.get("learnt", {})
+        for field, own in self.space.preprocess.items():
+            fitted = with_state(own, self._learnt.get(field, {}))
+            if not fitted.is_fitted:
+                raise ConfigError(
+                    f"ckpt_path: the checkpoint has nothing that field {field} learnt; it is of "
+                    "another model than the config"
+                )
+            if fitted != own:
+                self.space.adopt({field: fitted})
+            if self._data is not None:
+                self._data.adopt({field: fitted})
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule, unless others were chosen AdamW and a cosine."""

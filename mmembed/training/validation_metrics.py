@@ -22,12 +22,12 @@ class VectorCollector:
         self._samples = 0
 
     def add(self, vectors: dict[str, Tensor], batch: Batch) -> None:
-        """Take in the unit vectors ``(items, dim)`` of a batch, by modality."""
-        for modality, some in vectors.items():
-            rows = batch.rows[modality]
+        """Take in the unit vectors ``(items, dim)`` of a batch, by field."""
+        for field, some in vectors.items():
+            rows = batch.rows[field]
             codes = torch.stack([batch.label[rows], batch.group[rows], rows + self._samples], 1)
-            self._vectors.setdefault(modality, []).append(some.float().cpu().numpy())
-            self._codes.setdefault(modality, []).append(codes.cpu().numpy())
+            self._vectors.setdefault(field, []).append(some.float().cpu().numpy())
+            self._codes.setdefault(field, []).append(codes.cpu().numpy())
         self._samples += len(batch)
 
     def finish(self) -> tuple[dict[str, float], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -23,6 +24,7 @@ from mmembed.preprocess.image import ImagePreprocess
 from mmembed.preprocess.video import VideoPreprocess
 
 RATE = 4000
+FIELDS = {kind: kind for kind in ("image", "audio", "video")}
 PREPROCESS: dict[str, Preprocess] = {
     "image": ImagePreprocess(size=8),
     "audio": AudioPreprocess(
@@ -47,7 +49,7 @@ def samples(tmp_path: Path, rng: np.random.Generator) -> Samples:
         "label": ["x", "y", None, "x"],
     }
     pq.write_table(pa.table(columns), tmp_path / "m.parquet")
-    return read_samples(tmp_path / "m.parquet")
+    return read_samples(tmp_path / "m.parquet", FIELDS)
 
 
 def dataset(samples: Samples, cache_mb: float = 0) -> MediaDataset:
@@ -114,7 +116,7 @@ def test_many_broken_files_are_counted_and_some_named() -> None:
 
 def test_a_file_of_another_kind_than_its_column_says_is_refused(samples: Samples) -> None:
     table = samples.table.set_column(1, "image", pa.array(["a.wav", None, None, None]))
-    swapped = Samples(table, samples.root, samples.source)
+    swapped = replace(samples, table=table)
     error = probe_files(swapped, PREPROCESS)["image", str(samples.root / "a.wav")]
     assert "is audio, but stands for image" in str(error)
 
@@ -171,14 +173,14 @@ def test_training_draws_segments_by_seed_and_epoch(samples: Samples) -> None:
 
 
 def test_lengths_are_those_of_padded_segments(samples: Samples) -> None:
-    assert dataset(samples).lengths() == [RATE // 2, 0, RATE, 0]
+    assert dataset(samples).lengths().tolist() == [RATE // 2, 0, RATE, 0]
 
 
 def test_a_file_of_two_samples_is_probed_once(
     samples: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = samples.table.set_column(1, "image", pa.array(["a.png", "a.png", "b.png", "a.png"]))
-    shared = Samples(table, samples.root, samples.source)
+    shared = replace(samples, table=table)
     asked: list[str] = []
 
     def counted(path: str) -> MediaInfo:
@@ -189,6 +191,19 @@ def test_a_file_of_two_samples_is_probed_once(
     probed = probe_files(shared, {"image": PREPROCESS["image"]})
     assert sorted(asked) == sorted({str(samples.root / n) for n in ("a.png", "b.png")})
     assert set(probed) == {("image", path) for path in asked}
+
+
+def test_a_file_of_two_fields_of_a_kind_is_probed_once(samples: Samples) -> None:
+    columns = {"front": "image", "back": "image"}
+    both = replace(samples, columns=columns)
+    sides: dict[str, Preprocess] = {"front": ImagePreprocess(8), "back": ImagePreprocess(4)}
+    probed = probe_files(both, sides)
+    assert len(probed) == 3
+    data = MediaDataset(both, sides, probed, {"label": {}, "group": {}})
+    batch = data.__getitems__([0, 1, 3])
+    shapes = {field: tuple(values.shape) for field, values in batch.values.items()}
+    assert shapes == {"front": (2, 3, 8, 8), "back": (2, 3, 4, 4)}
+    assert data.counts == {"front": 2, "back": 2}
 
 
 def test_probing_many_files_is_announced(
@@ -225,7 +240,7 @@ def clip(tmp_path: Path) -> Path:
 def clip_samples(clip: Path, columns: dict[str, list[str | None]]) -> Samples:
     path = clip.with_name("clips.parquet")
     pq.write_table(pa.table({n: pa.array(v, pa.string()) for n, v in columns.items()}), path)
-    return read_samples(path)
+    return read_samples(path, FIELDS)
 
 
 def test_the_sound_track_of_a_video_stands_for_a_sound(clip: Path) -> None:
@@ -260,7 +275,7 @@ def test_samples_of_no_sound_are_all_of_one_length(samples: Samples) -> None:
     pictures = {"image": PREPROCESS["image"]}
     codes = {"label": {}, "group": {}}
     data = MediaDataset(samples, pictures, probe_files(samples, pictures), codes, 0)
-    assert data.lengths() == [0, 0, 0, 0]
+    assert data.lengths().tolist() == [0, 0, 0, 0]
     assert data.counts == {"image": 2}
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmembed.decoding.messages import DecodeFailure
-from mmembed.embedding.engines.chunk import Chunk, FileRows
+from mmembed.embedding.engines.chunk import Chunk, FileRows, Segment
 from mmembed.embedding.job import Job
 from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.listing import list_source
@@ -60,7 +60,7 @@ class Reader:
                 path = chunk.files[number].path
                 value = float((self.root / path).read_text())
                 vector = np.array([value], np.float32)
-                rows = FileRows({0: ("image", None)}, {0: vector})
+                rows = FileRows({0: Segment("image")}, {0: vector})
                 bad = DecodeFailure("decode", "MediaError", f"is {value}")
                 chunk.results[number] = bad if path.endswith("bad") else rows
             yield chunk

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmembed.decoding.messages import DecodeFailure
-from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
+from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded, Segment
 from mmembed.embedding.engines.part_writer import Committed, PartWriter
 from mmembed.embedding.job import Job
 from mmembed.embedding.plan.catalog import Catalog
@@ -50,7 +50,7 @@ def finish(chunk: Chunk) -> Chunk:
             )
         else:
             vector = np.array([float(file.path)], np.float32)
-            chunk.results[number] = FileRows({0: ("image", None)}, {0: vector})
+            chunk.results[number] = FileRows({0: Segment("image")}, {0: vector})
     return chunk
 
 

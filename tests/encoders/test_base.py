@@ -49,6 +49,24 @@ def test_arguments_are_no_part_of_the_weights() -> None:
     assert set(Plain().state_dict()) == {"map.weight", "map.bias"}
 
 
+class Asked(Plain):
+    def __init__(self, preprocess: ImagePreprocess | None = None) -> None:
+        super().__init__()
+        self.preprocess = preprocess or ImagePreprocess(size=2)
+
+
+def test_a_fitted_preprocess_is_taken_over_and_remembered() -> None:
+    fitted = ImagePreprocess(size=2, resize="pad")
+    made = Asked()
+    made.adopt(fitted)
+    assert made.preprocess is fitted
+    assert made._arguments == {"preprocess": fitted}
+    plain = Plain()
+    plain.adopt(fitted)
+    assert plain.preprocess is fitted
+    assert plain._arguments == {"width": 3, "scale": 1.0}, "its class takes no preprocess"
+
+
 def test_an_encoder_without_forward_is_none() -> None:
     class Half(Encoder):
         pass

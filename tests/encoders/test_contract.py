@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmembed.data.batch import collate
+from mmembed.encoders.assets import assets_of
 from mmembed.encoders.description import build, describe
 from tests.encoders.contract import Example, concrete_encoders, examples, features, unit
 
@@ -77,7 +78,8 @@ def test_gradient_reaches_every_weight(example: Example, rng: np.random.Generato
 
 def test_description_builds_the_same_encoder(example: Example, rng: np.random.Generator) -> None:
     encoder = example.encoder()
-    again = build(describe(encoder))
+    held = assets_of(encoder)
+    again = build(describe(encoder), assets=lambda name, digest: held[digest])
     again.load_state_dict(encoder.state_dict())
     items = example.items(encoder, rng, [5, 50])
     assert torch.equal(features(encoder, items), features(again.eval(), items))

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from PIL import Image
@@ -17,7 +18,7 @@ from PIL import Image
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.provenance import Provenance
 from mmembed.store.rows import errors_table, rows_table
-from mmembed.store.schema import row_schema
+from mmembed.store.schema import MADE_BY, row_schema
 from mmembed.store.table import EmbeddingTable
 
 EVIL = "<script>alert(1)</script>.png"  # the slash makes it a file in a folder
@@ -37,6 +38,7 @@ def dataset(
     columns: dict[str, list[Any]] = {
         "path": [r["path"] for r in rows],
         "modality": [r["modality"] for r in rows],
+        "field": [r.get("field", r["modality"]) for r in rows],
         "segment_index": [r.get("segment_index") for r in rows],
         "start_s": [r.get("start_s") for r in rows],
         "end_s": [r.get("end_s") for r in rows],
@@ -50,6 +52,22 @@ def dataset(
     schema = row_schema(made_by, {n: pa.string() for n in table.column_names})
     rows_ = rows_table(columns, vectors.astype(np.float32), table, schema)
     EmbeddingDataset(folder).commit("part-00000.parquet", rows_, errors_table([]))
+    return folder
+
+
+def dataset_of_fields(
+    folder: Path, rows: Sequence[Row], vectors: np.ndarray, source: str = ""
+) -> Path:
+    """Write rows with any columns, in their order, as other tools may; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: pa.array([row.get(name) for row in rows]) for name in names}
+    columns["id"] = pa.array([f"{i:032x}" for i in range(len(rows))])
+    flat = pa.array(vectors.astype(np.float32).ravel())
+    columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    made_by = Provenance("ab" * 16, "toy", vectors.shape[1], source)
+    table = pa.table(columns).replace_schema_metadata({MADE_BY: made_by.to_json().encode()})
+    pq.write_table(table, folder / "part-00000.parquet")
     return folder
 
 

@@ -45,14 +45,14 @@ def test_a_recall_curve_has_the_recalls_of_the_table_and_ends_at_the_last_target
 
 
 def test_a_notion_that_one_side_lacks_is_not_scored(items: Items) -> None:
-    items.label[items.modality == "video"] = None
+    items.label[items.field == "video"] = None
     directions, counts = score_directions(items, ("label",), None, moments=False)
     assert {d.name for d in directions} == {"image → audio", "audio → image"}
     assert {count.direction for count in counts} == {"image → audio", "audio → image"}
 
 
 def test_queries_without_an_answer_are_counted_and_named(items: Items) -> None:
-    lost = np.flatnonzero(items.modality == "image")[:2]
+    lost = np.flatnonzero(items.field == "image")[:2]
     items.label[lost] = "of no other file"
     directions, counts = score_directions(items, ("label",), None, moments=False)
     by_name = {count.direction: count for count in counts}
@@ -65,7 +65,7 @@ def test_queries_without_an_answer_are_counted_and_named(items: Items) -> None:
 
 
 def test_unlabelled_rows_are_no_queries(items: Items) -> None:
-    items.label[np.flatnonzero(items.modality == "image")[:5]] = None
+    items.label[np.flatnonzero(items.field == "image")[:5]] = None
     _, counts = score_directions(items, ("label",), None, moments=False)
     assert {c.queries for c in counts if c.direction.startswith("image")} == {7}
     assert {c.unanswerable for c in counts} == {0}

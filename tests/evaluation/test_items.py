@@ -111,7 +111,7 @@ def test_items_that_stand_together_are_not_copied(make_table: Make) -> None:
     rows = [clip(f"{i}.wav", 0) for i in range(5)]
     rows += [{"path": f"{i}.png", "modality": "image"} for i in range(4)]
     items = read_items(make_table(rows, np.random.default_rng(0).normal(size=(9, 4))))
-    sounds = items.select(items.modality == "audio")
+    sounds = items.select(items.field == "audio")
     assert np.shares_memory(sounds.vectors, items.vectors)
     assert sounds.path.tolist() == [f"{i}.wav" for i in range(5)]
     assert items.select(np.array([7, 2])).path.tolist() == ["2.png", "2.wav"]

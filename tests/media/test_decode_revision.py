@@ -18,11 +18,11 @@ from mmembed.media.decode_revision import (
     decoder_versions,
     package_versions,
 )
-from mmembed.modality import MODALITIES
+from mmembed.modality import kinds
 
 
 def test_every_modality_that_is_decoded_has_a_revision() -> None:
-    assert list(DECODE_REVISION) == [kind for kind in MODALITIES if kind != "text"]
+    assert list(DECODE_REVISION) == list(kinds())
     assert all(type(revision) is int and revision >= 1 for revision in DECODE_REVISION.values())
 
 

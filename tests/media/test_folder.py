@@ -166,8 +166,8 @@ def test_two_names_are_never_shown_alike(one: bytes, other: bytes) -> None:
 
 def test_asking_for_a_file_tells_its_state_or_why_not(tmp_path: Path) -> None:
     make(tmp_path, "a.png")
-    good = status("a.png", str(tmp_path / "a.png"), "image", 3)
-    assert (good.modality, good.row, good.size, good.problem) == ("image", 3, 5, "")
+    good = status("a.png", str(tmp_path / "a.png"))
+    assert (good.modality, good.row, good.size, good.problem) == (None, None, 5, "")
     assert status("n", str(tmp_path / "n")).problem == NOT_THERE
     assert status("n", str(tmp_path / "a.png/n")).problem == NOT_THERE
     assert status("n", "nul\0byte").problem.startswith("can't be a path: ")

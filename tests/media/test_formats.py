@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.media.formats import BY_SOUNDFILE, CHUNKED, DEMUXERS, MAGIC, id3_bytes, sniff
-from mmembed.modality import MODALITIES
+from mmembed.modality import kinds
 
 Make = Callable[..., Any]
 
 
-def told(data: bytes, named_text: bool = False) -> Any:
+def told(data: bytes, suffix: str = "") -> Any:
     """The format of bytes, and that no more was read of them than is there."""
 
     def read_at(offset: int, count: int) -> bytes:
         return data[offset:] if count < 0 else data[offset : offset + count]
 
-    return sniff(read_at, named_text)
+    return sniff(read_at, suffix)
 
 
 @pytest.mark.parametrize(("offset", "magic", "modality", "name"), MAGIC)
@@ -36,7 +36,7 @@ def test_magic_bytes_tell_a_format_whatever_follows(
     for head in heads:
         for size in (0, 7, 5000):
             data = head.ljust(offset, b"\1") + magic + rng.bytes(size)
-            assert told(data) == told(data, named_text=True) == (modality, name)
+            assert told(data) == told(data, suffix=".txt") == (modality, name)
 
 
 @pytest.mark.parametrize(("offset", "magic"), [row[:2] for row in MAGIC if row[0]])
@@ -48,7 +48,7 @@ def test_each_sound_and_video_format_has_a_reader() -> None:
     named = {name for _, _, modality, name in MAGIC if modality in ("audio", "video")}
     assert named <= set(DEMUXERS)
     assert set(DEMUXERS) >= BY_SOUNDFILE
-    assert {modality for _, _, modality, _ in MAGIC} <= set(MODALITIES)
+    assert {modality for _, _, modality, _ in MAGIC} <= set(kinds())
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_bare_mpeg_sound_of_any_rate_is_told_by_its_frames(
 
 
 def test_text_is_utf8_that_is_called_text() -> None:
-    assert told("Grüße, 世界".encode(), named_text=True) == ("text", "txt")
+    assert told("Grüße, 世界".encode(), suffix=".txt") == ("text", "txt")
     assert told("Grüße, 世界".encode()) is None
-    assert told(b"", named_text=True) is None
-    assert told("Grüße".encode("latin-1"), named_text=True) is None
-    assert told(b"a\0b", named_text=True) is None
-    assert told(b"a" * 9000 + b"\xff", named_text=True) is None  # all of it must be text
+    assert told(b"", suffix=".txt") is None
+    assert told("Grüße".encode("latin-1"), suffix=".txt") is None
+    assert told(b"a\0b", suffix=".txt") is None
+    assert told(b"a" * 9000 + b"\xff", suffix=".txt") is None  # all of it must be text
 
 
 @settings(deadline=None)
@@ -96,11 +96,11 @@ def test_a_tag_of_any_size_is_stepped_over(size: int, footer: bool, magic: bytes
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=500), st.booleans())
 def test_any_bytes_are_one_of_the_formats_or_none(data: bytes, named_text: bool) -> None:
-    answer = told(data, named_text)
+    answer = told(data, ".txt" if named_text else "")
     if answer is None:
         return
     modality, name = answer
-    assert modality in MODALITIES
+    assert modality in kinds()
     pictures = {row[3] for row in MAGIC if row[2] == "image"} | {"bmp", "avif"}
     assert name in pictures | set(DEMUXERS) | {"txt"}
     assert modality != "text" or named_text

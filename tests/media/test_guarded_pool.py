@@ -51,6 +51,29 @@ def test_a_hang_ends_at_the_time_limit_and_costs_its_task_only() -> None:
     assert outcomes == {f"{i} + 1": i + 1 for i in range(8)}
 
 
+class Heavy:
+    """Work that takes long to send, and counts how often it was."""
+
+    sent = 0
+
+    def __reduce__(self) -> tuple[type[Heavy], tuple[()]]:
+        Heavy.sent += 1
+        return Heavy, ()
+
+    def __call__(self, task: int) -> int:
+        return 2 * task
+
+
+def test_work_travels_to_each_process_once_and_not_with_its_tasks() -> None:
+    Heavy.sent = 0
+    with GuardedPool(Heavy(), workers=2, timeout_seconds=60) as pool:
+        for number in range(40):
+            pool.submit(number, number)
+        outcomes = dict(pool.wait() for _ in range(40))
+    assert outcomes == {number: 2 * number for number in range(40)}
+    assert 2 <= Heavy.sent <= 3, "once a process, and once to see where it is defined"
+
+
 def test_the_key_stays_here() -> None:
     key = object()  # equal to itself alone, so a copy that travelled would be another
     with GuardedPool(eval, workers=1, timeout_seconds=60) as pool:

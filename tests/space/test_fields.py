@@ -60,7 +60,6 @@ def test_fields_are_ordered_by_kind_and_then_as_given(cards: Space) -> None:
 
 def test_usual_spaces_have_a_field_a_kind(tiny_space: Space) -> None:
     assert tiny_space.fields == {"image": "image", "audio": "audio", "video": "video"}
-    assert tiny_space.preprocess_of_kind == tiny_space.preprocess
 
 
 def test_each_field_embeds_with_its_own_encoder(cards: Space, picture: np.ndarray) -> None:
@@ -170,5 +169,5 @@ def test_commands_embed_a_field_of_another_name_and_refuse_two_of_a_kind(
         lambda: embed(media, tmp_path / "two", space=cards_folder, workers=0),
         lambda: bench(media, space=cards_folder),
     ):
-        with pytest.raises(ConfigError, match="takes image in the fields front, back"):
+        with pytest.raises(ConfigError, match="takes image in (the fields )?front, back"):
             job()

@@ -15,6 +15,7 @@ from mmembed.store.column_types import (
     is_word,
     joined,
     vector_length,
+    with_fields,
     with_plain_types,
 )
 
@@ -72,6 +73,28 @@ def test_a_number_that_is_not_whole_is_named(value: float) -> None:
     table = pa.table({"segment_index": pa.array([value])})
     with pytest.raises(StoreError, match="here: column segment_index can't be read as int32"):
         with_plain_types(table, "here")
+
+
+def test_a_row_without_a_field_is_of_the_field_that_is_called_as_its_modality() -> None:
+    older = pa.table({"path": ["a", "b"], "modality": ["image", "text"], "label": ["x", "y"]})
+    assert with_fields(older).column_names == ["path", "modality", "field", "label"]
+    assert with_fields(older)["field"].to_pylist() == ["image", "text"]
+    newer = pa.table({"path": ["c"], "modality": ["text"], "field": ["title"]})
+    both = with_fields(joined([older, newer], ["one", "two"]))
+    assert both["field"].to_pylist() == ["image", "text", "title"]
+    assert with_fields(both) == both
+
+
+@pytest.mark.parametrize("name", ["field", "cell", "text", "start_char", "end_char"])
+def test_columns_of_texts_and_cells_have_types(name: str) -> None:
+    chars = name.endswith("char")
+    given = pa.array([3.0, None]) if chars else pa.array(["3", None]).dictionary_encode()
+    plain = with_plain_types(pa.table({name: given}), "x")
+    assert plain.schema.field(name).type == (pa.int64() if chars else pa.string())
+    assert plain[name].to_pylist() == [3 if chars else "3", None]
+    words = "whole numbers" if chars else "text"
+    with pytest.raises(StoreError, match=f"x: column {name} holds bool, not {words}"):
+        with_plain_types(pa.table({name: [True]}), "x")
 
 
 def test_names_that_are_there_twice_are_named() -> None:

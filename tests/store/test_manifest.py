@@ -81,7 +81,7 @@ def test_columns_of_media_are_those_with_files() -> None:
 
 
 def as_fit(source: Path) -> Any:
-    return read_samples(source)
+    return read_samples(source, {})
 
 
 def as_embed(source: Path) -> Any:

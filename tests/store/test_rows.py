@@ -99,6 +99,7 @@ def test_rows_in_any_order_are_those_of_a_plain_sort(rows: list, ordered: bool, 
     order = sorted(range(len(rows)), key=key)
     expected = [
         dict(zip(names, rows[place], strict=True))
+        | {"field": rows[place][1]}
         | {"id": row_id(*rows[place]), "label": f"{place}", "embedding": vectors[place].tolist()}
         | dict.fromkeys(("start_s", "end_s", "size", "mtime_ns"), place)
         for place in order

@@ -50,7 +50,8 @@ def test_rows_and_vectors_stay_together_over_parts(tmp_path: Path) -> None:
 
 def test_columns_can_be_left_out(tmp_path: Path) -> None:
     write(tmp_path, "part-a.parquet", ["a"], label=["x"], group=["g"])
-    assert EmbeddingTable.open(tmp_path, ["group"]).columns == ["id", "path", "modality", "group"]
+    columns = ["id", "path", "modality", "field", "group"]
+    assert EmbeddingTable.open(tmp_path, ["group"]).columns == columns
     with pytest.raises(StoreError, match="no column colour; there are id, path"):
         EmbeddingTable.open(tmp_path).column("colour")
 

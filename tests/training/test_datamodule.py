@@ -96,7 +96,7 @@ def test_every_loader_has_all_its_samples(media: Path) -> None:
         ({"val_fraction": 1.0}, r"data.val_fraction 1.0: must be in \[0, 1\)"),
         (
             {"augment": {"video": torch.nn.Identity()}},
-            "data.augment.video: the space has no such modality",
+            "data.augment.video: the space has no such field",
         ),
     ],
 )

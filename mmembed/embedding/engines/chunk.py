@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,9 @@ import pyarrow as pa
 from mmembed.decoding.messages import DecodeFailure
 from mmembed.errors.plain_text import redacted
 from mmembed.media.source_file import File
-from mmembed.media.spans import Span
+from mmembed.media.spans import AnySpan, Span, TextSpan
 from mmembed.store.rows import errors_table, rows_table
+from mmembed.store.schema import CELL_COLUMNS
 
 CHUNK_BYTES = 1 << 30
 
@@ -58,17 +59,38 @@ class FilesDecoded:
     total: int
 
 
+class Segment(NamedTuple):
+    """A stretch of a file that becomes a row.
+
+    Attributes:
+        field: that embeds it.
+        span: None for a file taken whole.
+        kind: of the field, where it is not called so.
+        words: of a text or of ids.
+    """
+
+    field: str
+    span: AnySpan | None = None
+    kind: str = ""
+    words: str | None = None
+
+    @property
+    def modality(self) -> str:
+        """The kind of the field."""
+        return self.kind or self.field
+
+
 @dataclass
 class FileRows:
     """The rows of one file so far, by their place in the file.
 
     Attributes:
-        spans: modality and span of each row; None for a file taken whole.
+        segments: of each row.
         vectors: float32 ``(dim,)`` of each.
         truncated: the file stops before the end that its header declares.
     """
 
-    spans: dict[int, tuple[str, Span | None]] = field(default_factory=dict)
+    segments: dict[int, Segment] = field(default_factory=dict)
     vectors: dict[int, np.ndarray] = field(default_factory=dict)
     truncated: bool = False
 
@@ -98,7 +120,7 @@ class Chunk:
 
     @property
     def name(self) -> str:
-        """Name of the part file: a hash over the path, modality, size and time of each file."""
+        """Name of the part file: a hash over the path, field, size and time of each file."""
         digest = hashlib.blake2b(digest_size=10)
         for file in self.files:
             digest.update(file.digest)
@@ -118,15 +140,22 @@ class Chunk:
                     results.append(result)
                     places.append(place)
                     numbers.append(number)
-        pieces = [r.spans[place] for r, place in zip(results, places, strict=True)]
+        segments = [r.segments[place] for r, place in zip(results, places, strict=True)]
         vectors = [r.vectors[place] for r, place in zip(results, places, strict=True)]
-        spans = [span for _, span in pieces]
+        spans = [segment.span for segment in segments]
+        seconds = [span if isinstance(span, Span) else None for span in spans]
+        characters = [span if isinstance(span, TextSpan) else None for span in spans]
         columns: dict[str, list[Any]] = {
             "path": [file.path for file in files],
-            "modality": [modality for modality, _ in pieces],
+            "modality": [segment.modality for segment in segments],
+            "field": [segment.field for segment in segments],
             "segment_index": [span.index if span else None for span in spans],
-            "start_s": [span.start_seconds if span else None for span in spans],
-            "end_s": [span.end_seconds if span else None for span in spans],
+            "start_s": [span.start_seconds if span else None for span in seconds],
+            "end_s": [span.end_seconds if span else None for span in seconds],
+            "cell": [file.cell for file in files],
+            "text": [segment.words for segment in segments],
+            "start_char": [span.start_char if span else None for span in characters],
+            "end_char": [span.end_char if span else None for span in characters],
             "size": [file.size for file in files],
             "mtime_ns": [file.mtime_ns for file in files],
             "truncated": [result.truncated for result in results],
@@ -134,6 +163,8 @@ class Chunk:
         }
         stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
         carried = self.carried.take(pa.array(numbers, pa.int64()))
+        if "cell" not in schema.names:  # a text there is one that the manifest carries through
+            columns = {name: values for name, values in columns.items() if name not in CELL_COLUMNS}
         return rows_table(columns, stacked, carried, schema)
 
     def problems(self) -> list[tuple[File, DecodeFailure]]:
@@ -148,6 +179,8 @@ class Chunk:
                 {
                     "path": file.path,
                     "modality": problem.modality,
+                    "field": file.field,
+                    "cell": file.cell,
                     "stage": problem.stage,
                     "error": problem.error,
                     "message": redacted(problem.message),

@@ -1,6 +1,6 @@
 """Chunks of files to vectors on one machine: processes decode ahead while the model runs.
 
-A batch holds items of one bucket (modality and padded length) of one chunk. A file whose values
+A batch holds items of one bucket (field and padded length) of one chunk. A file whose values
 the model refuses costs only itself. Nothing here knows Parquet or folders.
 """
 
@@ -23,15 +23,17 @@ from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
 from mmembed.decoding.queue import Decoded, DecodeQueue, Wanted
 from mmembed.decoding.worker import Decoder
 from mmembed.embedding.engines.batch_sizes import BatchSizes
-from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
+from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded, Segment
 from mmembed.embedding.engines.threads import ThreadChoice
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors.plain_text import one_line, say
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.spanned import SpannedPreprocess
+from mmembed.space.fields import prompted_fields
 from mmembed.space.loading import load_space
 from mmembed.space.reduced_precision import PrecisionCheck
 from mmembed.space.space import Space
+from mmembed.space.space_json import chosen_fields
 
 LEAST_ITEMS = 16  # smaller batches tell how many threads are best only if they are whole
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
@@ -71,7 +73,9 @@ class LocalEngine:
     machine: Machine = Machine()  # noqa: RUF009
 
     def __post_init__(self) -> None:
-        self._preprocess = _segmented(self.space.preprocess_of_kind, self.rows)
+        fields = chosen_fields(self.space.fields, self.rows.field)
+        preprocess = {field: self.space.preprocess[field] for field in fields}
+        self._preprocess = _segmented(prompted_fields(preprocess, self.rows.prompt), self.rows)
         self._sizes = BatchSizes(self.space.device, self.machine.batch_size)
         self._threads = ThreadChoice(self.space.device)
         self._precision = PrecisionCheck(self.space.embed_batch, self.rows.precision, _warn)
@@ -137,9 +141,9 @@ class LocalEngine:
         result = chunk.results.setdefault(number, FileRows())
         if isinstance(result, FileRows):
             _add_spans(result, decoded.first, piece)
-        preprocess = self._preprocess[piece.modality]
+        preprocess = self._preprocess[piece.field]
         for place, values in enumerate(piece.values, start=decoded.first):
-            kind = piece.modality, preprocess.bucket(values)
+            kind = piece.field, preprocess.bucket(values)
             self._sizes.meet(kind, values)
             for bucket, batch in work.buckets.add((number, place), kind, values):
                 self._embed(chunk, bucket, batch)
@@ -153,17 +157,17 @@ class LocalEngine:
     def _embed_at_once(
         self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]
     ) -> None:
-        modality, length = bucket
+        field, length = bucket
         try:
             values, mask = collate([item for _, item in batch], length)
             whole = len(batch) >= min(LEAST_ITEMS, self._sizes.size(bucket))
             began = time.perf_counter()
             cores_free = self._decoders.is_ahead
-            with self._threads.batch(modality, whole, values.numel(), cores_free):
-                precision = self._precision.precision(modality)
-                vectors = self.space.embed_batch(modality, values, mask, precision)
+            with self._threads.batch(field, whole, values.numel(), cores_free):
+                precision = self._precision.precision(field)
+                vectors = self.space.embed_batch(field, values, mask, precision)
             self._sizes.took(bucket, len(batch), time.perf_counter() - began)
-            vectors = self._precision.checked(modality, values, mask, vectors)
+            vectors = self._precision.checked(field, values, mask, vectors)
         except Exception as error:
             if len(batch) > 1:
                 if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
@@ -173,18 +177,19 @@ class LocalEngine:
                 for item in batch:
                     self._embed_at_once(chunk, bucket, [item])
                 return
-            problem = DecodeFailure(
-                "encode", type(error).__name__, one_line(error), modality=modality
-            )
+            kind = self._preprocess[field].modality
+            problem = DecodeFailure("encode", type(error).__name__, one_line(error), modality=kind)
             chunk.results[batch[0][0][0]] = problem
             return
+        kind = self._preprocess[field].modality
         finite = np.isfinite(vectors).all(axis=1)
         for ((number, place), _), vector, good in zip(batch, vectors, finite, strict=True):
             result = chunk.results[number]
             if not good:
                 message = "its vector is not finite; look for NaN or infinity in the file"
+                kind = self._preprocess[field].modality
                 chunk.results[number] = DecodeFailure(
-                    "encode", "ValueError", message, modality=modality
+                    "encode", "ValueError", message, modality=kind
                 )
             elif isinstance(result, FileRows):
                 result.vectors[place] = vector
@@ -201,25 +206,27 @@ class _Work:
 def _wanted(work: _Work) -> Iterator[Wanted[tuple[_Work, int]]]:
     for number in sorted(work.chunk.undecoded):
         file = work.chunk.files[number]
-        yield Wanted((work, number), DecodeRequest(file.location, file.modality), file.size or 0)
+        request = DecodeRequest(file.location, file.field, content=file.content)
+        yield Wanted((work, number), request, file.size or 0)
 
 
 def _add_spans(rows: FileRows, first: int, piece: Segments) -> None:
     rows.truncated |= piece.truncated
-    for place, span in enumerate(piece.spans, start=first):
-        rows.spans[place] = piece.modality, span
+    segments = zip(piece.spans, piece.words, strict=True)
+    for place, (span, words) in enumerate(segments, start=first):
+        rows.segments[place] = Segment(piece.field, span, piece.modality, words)
 
 
 def _segmented(preprocess: Mapping[str, Preprocess], rows: RowOptions) -> dict[str, Preprocess]:
-    """Return what each modality is preprocessed with, with other segments if they are asked for."""
+    """Return the preprocess of each field, with other segments if they are asked for."""
     changes = {"segment_seconds": rows.segment_seconds, "hop_seconds": rows.hop_seconds}
     given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     segmented = dict(preprocess)
-    for modality, each in preprocess.items():
+    for field, each in preprocess.items():
         if given and isinstance(each, SpannedPreprocess):
             least = min(each.min_seconds, rows.segment_seconds or each.segment_seconds)
             changed: Any = dataclasses.replace(each, **given, min_seconds=least)  # type: ignore
-            segmented[modality] = changed
+            segmented[field] = changed
     return segmented
 
 

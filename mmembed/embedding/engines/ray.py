@@ -27,7 +27,14 @@ from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors import ConfigError, MissingExtraError, MmembedError
 from mmembed.errors.plain_text import one_line, say
 from mmembed.paths import Place
-from mmembed.space.space_json import CARD, WEIGHTS, space_file
+from mmembed.space.space_json import (
+    CARD,
+    WEIGHTS,
+    asset_files,
+    read_card,
+    space_file,
+    trusted_packages,
+)
 
 IN_FLIGHT = 2  # chunks an actor: one at work, one waiting
 LOSSES = 4  # actors that a chunk, or a start, may cost
@@ -101,7 +108,8 @@ class RayEngine:
         return actors, options
 
     def _task(self, cores: int) -> Task:
-        names = (CARD, WEIGHTS)
+        card = read_card(self.space, trusted_packages(self.machine.trust))
+        names = (CARD, WEIGHTS, *asset_files(card["encoders"]))
         return Task(
             {name: space_file(self.space, name).read_bytes() for name in names},
             self.rows,

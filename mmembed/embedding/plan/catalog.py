@@ -78,8 +78,8 @@ class Catalog:
 
     def keys_of(
         self,
-        paths: Sequence[str],
-        modalities: Sequence[str | None],
+        units: Sequence[str],
+        fields: Sequence[str | None],
         sizes: Sequence[int | None],
         states: Sequence[int | str | None],
     ) -> np.ndarray:
@@ -87,12 +87,13 @@ class Catalog:
 
         A row of a file that could not be seen now is taken for that file, however it is.
         """
-        kinds = modalities if self.listing.by_modality else repeat(None, len(paths))
+        if not self.listing.by_field:
+            fields = [None] * len(units)
         if self.unseen:
-            seen = [path not in self.unseen for path in paths]
+            seen = [unit not in self.unseen for unit in units]
             sizes = [sizes[i] if is_seen else None for i, is_seen in enumerate(seen)]
             states = [states[i] if is_seen else None for i, is_seen in enumerate(seen)]
-        rows = zip(paths, kinds, sizes, states, strict=True)
+        rows = zip(units, fields, sizes, states, strict=True)
         return np.array([file_key(*row) for row in rows], np.uint64)
 
     @property
@@ -121,8 +122,8 @@ class Catalog:
         block: list[File] = []
         for file in self.listing:
             self.total += 1
-            owned = self.owns is None or self.owns(file.path)
-            if owned and self.by_checksum and not file.problem:
+            owned = self.owns is None or self.owns(file.unit)
+            if owned and self.by_checksum and not file.problem and file.cell is None:
                 file = _with_checksum(file)
             self.readable += not file.problem
             if file.unseen:

@@ -11,7 +11,6 @@ run is refused, or they are taken out to be embedded anew. :func:`find_changes` 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 
 from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.revision_check import RevisionCheck
+from mmembed.embedding.plan.row_files import RowFiles
 from mmembed.errors import StoreError
 from mmembed.errors.plain_text import one_line
 from mmembed.paths import Place
@@ -27,15 +27,14 @@ from mmembed.store.part_file import read_part, read_part_errors
 from mmembed.store.provenance import Provenance
 from mmembed.store.schema import (
     ERROR_SCHEMA,
-    RESERVED,
+    LATER,
     ROW_FIELDS,
+    own_columns,
     stored_provenance,
     with_libraries,
 )
 
-KEY_COLUMNS = ("path", "modality", "size", "mtime_ns")
-KEY_TYPES = {field.name: field.type for field in ROW_FIELDS if field.name in KEY_COLUMNS}
-ROW_COLUMNS = tuple(column.name for column in ROW_FIELDS)
+ROW_COLUMNS = tuple(column.name for column in ROW_FIELDS if column.name not in LATER)
 NO_ERRORS = pa.table({f.name: pa.nulls(0, f.type) for f in ERROR_SCHEMA}, schema=ERROR_SCHEMA)
 
 
@@ -118,7 +117,7 @@ def find_changes(
             rows, errors = read_without_vectors(part)
         except FileNotFoundError:
             continue  # another shard took it out just now, as its files changed or are gone
-        of_rows, of_errors = _RowFiles(part, rows, files), _RowFiles(part, errors, files)
+        of_rows, of_errors = RowFiles(part, rows, files), RowFiles(part, errors, files)
         both = np.union1d(of_rows.keys[of_rows.mine], of_errors.keys[of_errors.mine])
         positions = files.positions(both)
         current = both[(positions >= 0) & ~seen[positions]]
@@ -190,39 +189,6 @@ def _write_again(
     dataset.commit(change.part.name, _as(schema, rows, now, change.part), errors)
 
 
-class _RowFiles:
-    """The files that the rows of a table are of.
-
-    Attributes:
-        keys: of each row's file, as the source has it, uint64 ``(rows,)``.
-        mine: which rows belong to this shard, bool ``(rows,)``.
-        hidden: keys of files below a folder that could not be seen.
-        kept: keys of files that could not be seen themselves, but have rows of when they could.
-    """
-
-    def __init__(self, part: Place, table: pa.Table, files: Catalog) -> None:
-        columns = [_plain(part, table, name) for name in KEY_COLUMNS]
-        paths = columns[0]
-        if files.by_checksum and "checksum" in table.column_names:
-            states = zip(table["checksum"].to_pylist(), columns[3], strict=True)
-            columns[3] = [time if checksum is None else checksum for checksum, time in states]
-        self.keys = files.keys_of(*columns)
-        self.mine = np.ones(len(table), bool)
-        if files.owns is not None:
-            self.mine = np.fromiter(map(files.owns, paths), bool, len(table))
-        self.hidden = self.kept = self.keys[:0]
-        if files.hides_any:
-            hidden = np.fromiter(map(files.hides, paths), bool, len(table)) & self.mine
-            self.hidden = np.setdiff1d(self.keys[hidden], files.keys)
-            known = np.array([size is not None for size in columns[2]], bool)
-            unseen = np.fromiter((path in files.unseen for path in paths), bool, len(table))
-            self.kept = np.unique(self.keys[unseen & known & self.mine])
-
-    def stays(self, staying: np.ndarray) -> np.ndarray:
-        """Return which rows stay if the files of the keys ``staying`` do, bool ``(rows,)``."""
-        return ~self.mine | np.isin(self.keys, staying)
-
-
 def read_without_vectors(part: Place) -> tuple[pa.Table, pa.Table]:
     """Return the rows of a part without their vectors, and its errors.
 
@@ -246,16 +212,6 @@ def _errors_of(part: Place) -> pa.Table:
     return NO_ERRORS if errors is None else errors
 
 
-def _plain(part: Place, table: pa.Table, name: str) -> list[Any]:
-    """Return the values of a column that says which file a row is of."""
-    try:
-        return table[name].cast(KEY_TYPES[name]).to_pylist()
-    except (KeyError, pa.ArrowException):
-        raise StoreError(
-            f"{part}: its column {name} is not as mmembed writes it. Remove it and run again."
-        ) from None
-
-
 def _now(rows: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
     """Return what the source says of some rows now, beside their vectors."""
     now = files.carried(keys.tolist())
@@ -267,6 +223,8 @@ def _now(rows: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
 
 def _as(schema: pa.Schema, rows: pa.Table, now: pa.Table, part: Place) -> pa.Table:
     """Return the rows with what the source says of them now, with the columns of ``schema``."""
+    if "field" not in rows.column_names:
+        rows = rows.append_column("field", rows["modality"])
     try:
         arrays = [
             (now if column.name in now.column_names else rows)[column.name].cast(column.type)
@@ -284,5 +242,6 @@ def _kept(table: pa.Table, chosen: np.ndarray) -> pa.Table:
 def _differ(rows: pa.Table, keys: np.ndarray, files: Catalog) -> bool:
     """Return whether the source says other things of some rows now than they say."""
     now = _now(rows, keys, files)
-    said = [n for n in rows.column_names if n not in RESERVED or n in now.column_names]
+    own = own_columns(rows.column_names)
+    said = [n for n in rows.column_names if n not in own or n in now.column_names]
     return set(said) != set(now.column_names) or not rows.select(said).equals(now.select(said))

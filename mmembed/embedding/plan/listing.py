@@ -1,7 +1,7 @@
-"""The listing of a source: the files of a folder, or the cells of a manifest.
+"""The listing of a source: the files of a folder, or the items of a manifest.
 
-A listing always comes in the same order; it opens no file and holds no file's content. It knows
-nothing of spaces or of what was embedded before.
+A listing always comes in the same order; it opens no file. It knows nothing of spaces, but for
+the kind of each field, or of what was embedded before.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import pyarrow as pa
 
 from mmembed.media.folder import is_folder, walk
 from mmembed.media.source_file import File, remote_status, status, unseen_file
+from mmembed.modality import kind_named
 from mmembed.paths import Place, RemotePath
-from mmembed.store.manifest import MEDIA, read_manifest
+from mmembed.store.cells import CellNames, content_hash, items_of
+from mmembed.store.manifest import MEDIA, Fields, column_of, read_manifest
 
 RENAMED = {"id": "sample_id"}
+USUAL_FIELDS: Fields = {kind: kind for kind in MEDIA}
 
 
 class Listing(Protocol):
@@ -27,13 +30,13 @@ class Listing(Protocol):
     Attributes:
         source: the folder or manifest.
         root: the folder that paths are relative to.
-        by_modality: whether the source says what each file is to be embedded as.
+        by_field: whether the source says which field each file is for.
         repeated: number of cells that name a file again.
     """
 
     source: Place
     root: Place
-    by_modality: bool
+    by_field: bool
     repeated: int
 
     @property
@@ -58,7 +61,7 @@ class Listing(Protocol):
 class FolderListing:
     """The files of a folder, on disk or at a URL, without the dataset, should it lie inside."""
 
-    by_modality = False
+    by_field = False
     repeated = 0
 
     def __init__(self, source: Place, out: Place) -> None:
@@ -85,50 +88,95 @@ class FolderListing:
 
 
 class ManifestListing:
-    """The media cells of a manifest, sorted by path; a file in several rows comes once.
+    """The items of a manifest: its files, sorted by path, and then those in its cells.
+
+    A file that is in several rows comes once for each field.
 
     Args:
         source: the manifest; its paths are relative to its folder.
-        samples: a row a sample: columns ``image``, ``audio``, ``video`` with paths, and others,
-            which are carried through to the rows of their files (``id`` as ``sample_id``).
+        samples: a row a sample, as :func:`~mmembed.store.manifest.read_manifest` returns them.
+            Columns that hold no items are carried through to the rows of those that do (``id`` as
+            ``sample_id``), and so are texts and ids that no field takes.
+        fields: the kind of each field of the space.
 
     Attributes:
         repeated: number of cells that name a file again; the first row's columns are kept.
     """
 
-    by_modality = True
+    by_field = True
     hidden = 0
 
-    def __init__(self, source: Place, samples: pa.Table) -> None:
+    def __init__(self, source: Place, samples: pa.Table, fields: Fields) -> None:
         self.source: Place = source
         self.root: Place = source.parent
-        kept = [name for name in samples.column_names if name not in MEDIA]
-        self._kept = samples.select(kept).rename_columns([RENAMED.get(n, n) for n in kept])
-        cells = []
-        for modality in MEDIA:
-            if modality in samples.column_names:
-                paths = samples[modality].to_pylist()
-                cells += [(Path(p).as_posix(), modality, row) for row, p in enumerate(paths) if p]
-        cells.sort()
-        self._cells = [c for i, c in enumerate(cells) if i == 0 or c[:2] != cells[i - 1][:2]]
-        self.repeated = len(cells) - len(self._cells)
+        names = samples.column_names
+        columns = {field: column_of(field, kind, fields, names) for field, kind in fields.items()}
+        taken = {field: column for field, column in columns.items() if column is not None}
+        for kind in MEDIA:  # files that the space has no field for: each is an error of its own
+            if kind in names and kind not in taken.values():
+                taken[kind] = kind
+        self._kinds = {field: fields.get(field, field) for field in taken}
+        self._cells = {
+            field: samples[column]
+            for field, column in taken.items()
+            if kind_named(self._kinds[field]).in_cells
+        }
+        kept = {n: RENAMED.get(n, n) for n in names if n not in taken.values()}
+        if any(kind_named(kind).in_cells for kind in fields.values()) and "text" in kept:
+            kept["text"] = "meta_text"  # the rows have a column text of their own
+            if samples["text"].null_count == len(samples):
+                del kept["text"]
+        self._kept = samples.select(list(kept)).rename_columns(list(kept.values()))
+        self._ids = samples["id"]
+        files = []
+        for field, column in taken.items():
+            if field not in self._cells:
+                paths = samples[column].to_pylist()
+                files += [(Path(p).as_posix(), field, row) for row, p in enumerate(paths) if p]
+        files.sort()
+        self._files = [f for i, f in enumerate(files) if i == 0 or f[:2] != files[i - 1][:2]]
+        self.repeated = len(files) - len(self._files)
 
     def __iter__(self) -> Iterator[File]:
-        for path, modality, row in self._cells:
-            if isinstance(self.root, RemotePath):
-                location = self.root / path
-                try:
-                    info = location.info()
-                except Exception as error:  # fsspec hands on whatever its packages raise
-                    yield unseen_file(path, location, error, modality, row)
-                else:
-                    yield remote_status(path, location, info, modality, row)
-            else:
-                yield status(path, os.path.join(self.root, path), modality, row)
+        for path, field, row in self._files:
+            file = self._status(path)
+            yield file._replace(modality=self._kinds[field], field=field, row=row)
+        for field, column in self._cells.items():
+            yield from self._items(field, column)
+
+    def _status(self, path: str) -> File:
+        if not isinstance(self.root, RemotePath):
+            return status(path, os.path.join(self.root, path))
+        location = self.root / path
+        try:
+            info = location.info()
+        except Exception as error:  # fsspec hands on whatever its packages raise
+            return unseen_file(path, location, error)
+        return remote_status(path, location, info)
+
+    def _items(self, field: str, column: pa.ChunkedArray) -> Iterator[File]:
+        """Yield the items in the cells of a column, in the order of its rows."""
+        names, kind = CellNames(), self._kinds[field]
+        path = self.source.name
+        location = self.source if isinstance(self.source, RemotePath) else str(self.source)
+        rows = zip(self._ids.to_pylist(), column.to_pylist(), strict=True)
+        for row, (sample, cell) in enumerate(rows):
+            for place, content in enumerate(items_of(cell)):
+                yield File(
+                    path,
+                    location,
+                    kind,
+                    size=len(content.encode("utf-8", "surrogatepass")),
+                    row=row,
+                    checksum=content_hash(content),
+                    field=field,
+                    cell=names.name(sample, place, content),
+                    content=content,
+                )
 
     def paths(self) -> set[str]:
-        """Return the path of every file that the manifest names."""
-        return {path for path, _, _ in self._cells}
+        """Return the path of every file that the manifest names, and its own."""
+        return {path for path, _, _ in self._files} | {self.source.name}
 
     def carried(self, rows: Sequence[int | None]) -> pa.Table:
         """Return the carried columns of some rows of the manifest."""
@@ -140,12 +188,17 @@ class ManifestListing:
         return {field.name: field.type for field in self._kept.schema}
 
 
-def list_source(source: Place, out: Place) -> Listing:
+def list_source(source: Place, out: Place, fields: Fields = USUAL_FIELDS) -> Listing:
     """Return the listing of a folder, or of a manifest.
+
+    Args:
+        source: the folder or manifest.
+        out: the dataset, which is left out of the folder, should it lie inside.
+        fields: the kind of each field of the space.
 
     Raises:
         ManifestError: there is no such source, or the manifest can't be read.
     """
     if is_folder(source):
         return FolderListing(source, out)
-    return ManifestListing(source, read_manifest(source))
+    return ManifestListing(source, read_manifest(source, fields), fields)

@@ -1,4 +1,4 @@
-"""The words of text rows: rows without a word, and rows of the same words."""
+"""The words of texts: texts without a word, and texts of the same words."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mmembed.evaluation.items import Items
 PLACEHOLDERS = frozenset(["nan", "NaN", "None", "N/A", "n/a", "<NA>"])
 
 
-def captions_of(items: Items) -> np.ndarray | None:
-    """Return the folded text ``(items,)`` of text rows, empty where there is none.
+def captions_of(items: Items, field: str) -> np.ndarray | None:
+    """Return the folded text ``(items,)`` of the items of a field; empty where there is none.
 
-    None if no text row has a text: then the texts are not in the dataset, and nothing is known.
+    None if no item of it has a text: then the texts are not in the dataset, and nothing is known.
     """
-    rows = np.flatnonzero(items.modality == "text")
-    if all(items.caption[row] is None for row in rows):
+    rows = np.flatnonzero(items.field == field)
+    if all(items.text[row] is None for row in rows):
         return None
     captions = np.full(len(items), "", dtype=object)
     for row in rows:
-        text = items.caption[row]
+        text = items.text[row]
         captions[row] = "" if text is None or text.strip() in PLACEHOLDERS else fold(text)
     return captions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from mmembed.evaluation.unusable_vectors import in_words, lint_vectors, usable
 FLAT = 1.5  # effective rank below which vectors have one direction and nothing else
 CONE = 0.99  # mean cosine above which vectors hardly differ, whatever their rank
 SAMPLE = 2000
+REPEATED = ("text", "category")  # kinds whose items are the same in many samples
 KEYS: tuple[tuple[FaultKind, Notion], ...] = (("unlabelled", "label"), ("ungrouped", "group"))
 
 
@@ -26,12 +27,13 @@ def lint(items: Items, everything: Items) -> list[DataFault]:
         items: what is to be scored.
         everything: all items of the dataset, other splits included.
     """
-    captions = captions_of(items)
+    texts = [field for field, kind in items.fields.items() if kind == "text"]
+    captions = {field: captions_of(items, field) for field in texts}
     return [
         *lint_vectors(items),
         *_outside(items, everything),
         *_vectors(items, captions),
-        *_queries(items, captions),
+        *(fault for field in texts for fault in _queries(items, field, captions[field])),
         *_keys(items),
         *_splits(everything),
     ]
@@ -40,29 +42,30 @@ def lint(items: Items, everything: Items) -> list[DataFault]:
 def _outside(items: Items, everything: Items) -> Iterator[DataFault]:
     """Yield faults of the vectors of splits that are not scored."""
     if len(everything) > len(items):
-        scored = set(zip(items.modality, items.names(), strict=True))
-        named = zip(everything.modality, everything.names(), strict=True)
+        scored = set(zip(items.field, items.names(), strict=True))
+        named = zip(everything.field, everything.names(), strict=True)
         others = everything.select(np.array([each not in scored for each in named], bool))
         yield from lint_vectors(others, " of other splits", "the classifiers and comparisons")
 
 
-def _vectors(items: Items, captions: np.ndarray | None) -> Iterator[DataFault]:
+def _vectors(items: Items, captions: Mapping[str, np.ndarray | None]) -> Iterator[DataFault]:
     fine = usable(items)
-    for modality in items.modalities:
-        rows = np.flatnonzero((items.modality == modality) & fine)
+    for field in items.fields:
+        rows = np.flatnonzero((items.field == field) & fine)
         collapse = _collapse(items, rows)
         if collapse:
-            message = f"the {modality} vectors have collapsed: {collapse}"
+            message = f"the {field} vectors have collapsed: {collapse}"
             yield DataFault("collapsed", len(rows), message, _paths(items, rows))
             continue
-        if modality == "text" and captions is not None:
-            rows = rows[(first_of_each(captions, rows) == rows) & worded(captions, rows)]
+        said = captions.get(field)
+        if said is not None:
+            rows = rows[(first_of_each(said, rows) == rows) & worded(said, rows)]
         again, first = (rows[places] for places in repeats(row_codes_of(items.vectors, rows)))
         other_file = items.path[again] != items.path[first]
         again, first = again[other_file], first[other_file]
         if len(again):
             message = (
-                f"{in_words(items, len(again), modality)} of {len(rows):,} with the very vector of "
+                f"{in_words(items, len(again), field)} of {len(rows):,} with the very vector of "
                 f"another{_differing(items, again, first)}: remove what is there twice, or each "
                 f"counts again and ties with its copy"
             )
@@ -70,10 +73,10 @@ def _vectors(items: Items, captions: np.ndarray | None) -> Iterator[DataFault]:
 
 
 def _collapse(items: Items, rows: np.ndarray) -> str:
-    """Return the way that usable vectors of a modality have collapsed; empty if they have not.
+    """Return the way that usable vectors of a field have collapsed; empty if they have not.
 
     Vectors of one narrow cone need no low rank, and two classes need but one direction, with
-    its two ends; a gap between modalities is none, since each is looked at alone.
+    its two ends; a gap between fields is none, since each is looked at alone.
     """
     if len(rows) < 3:
         return ""
@@ -91,14 +94,14 @@ def _collapse(items: Items, rows: np.ndarray) -> str:
     )
 
 
-def _queries(items: Items, captions: np.ndarray | None) -> Iterator[DataFault]:
+def _queries(items: Items, field: str, captions: np.ndarray | None) -> Iterator[DataFault]:
     if captions is None:
         return
-    rows = np.flatnonzero(items.modality == "text")
+    rows = np.flatnonzero(items.field == field)
     empty = ~worded(captions, rows)
     if empty.any():
         message = (
-            f"{counted(int(empty.sum()), 'text query')} without a word (empty, blank, "
+            f"{counted(int(empty.sum()), f'{field} query')} without a word (empty, blank, "
             f"punctuation, or a placeholder such as nan), which nothing can answer: write the "
             f"caption, or remove the row"
         )
@@ -108,7 +111,7 @@ def _queries(items: Items, captions: np.ndarray | None) -> Iterator[DataFault]:
     again, first = asked[first != asked], first[first != asked]
     if len(again):
         message = (
-            f"{len(again):,} of {counted(len(asked), 'text query')} with the words of another"
+            f"{len(again):,} of {counted(len(asked), f'{field} query')} with the words of another"
             f"{_differing(items, again, first)}: merge them into one, or each counts again"
         )
         yield DataFault("duplicate-query", len(again), message, _pairs(items, first, again))
@@ -118,8 +121,8 @@ def _keys(items: Items) -> Iterator[DataFault]:
     for kind, notion in KEYS:
         unknown = items.keys(notion) < 0
         partly = np.zeros(len(items), bool)
-        for modality in items.modalities:
-            part = items.modality == modality
+        for field in items.fields:
+            part = items.field == field
             if not unknown[part].all():
                 partly |= part & unknown
         rows = np.flatnonzero(partly)
@@ -148,17 +151,17 @@ def _splits(everything: Items) -> Iterator[DataFault]:
         )
     names = sorted({split for split in everything.split if split is not None})
     fine = usable(everything)
-    for modality in everything.modalities if len(names) > 1 else ():
-        if modality == "text" and len(everything.modalities) > 1:
-            continue  # captions repeat by nature; what they describe is compared
-        rows = np.flatnonzero((everything.modality == modality) & fine)
+    for field, kind in everything.fields.items() if len(names) > 1 else ():
+        if kind in REPEATED and len(everything.fields) > 1:
+            continue  # captions and ids repeat by nature; what they describe is compared
+        rows = np.flatnonzero((everything.field == field) & fine)
         if _collapse(everything, rows):
             continue
         parts = [rows[everything.split[rows] == name] for name in names]
         copies = copies_across(everything.vectors, parts)
         if len(copies.rows):
             message = (
-                f"{in_words(everything, len(copies.rows), modality)} with nearly the vector of one "
+                f"{in_words(everything, len(copies.rows), field)} with nearly the vector of one "
                 f"in another split, so the scores leak: keep copies in one split, or remove them"
             )
             if copies.compared < copies.rows_to_compare:

@@ -5,18 +5,17 @@ Everything here is JSON-ready but for NaN, and free of markup; the scripts of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from mmembed.evaluation.items import Items
+from mmembed.evaluation.report.item_words import describe
 from mmembed.evaluation.results import Evaluation
 from mmembed.evaluation.space_geometry import even_sample, pca_map, tsne_map
 
 MAP_POINTS = 1500
 MOST_LABELS = 40  # of a confusion matrix that is drawn
-LONGEST_CAPTION = 240
 
 
 def chart_data(evaluation: Evaluation, numbers: dict[str, Any]) -> dict[str, Any]:
@@ -30,43 +29,17 @@ def chart_data(evaluation: Evaluation, numbers: dict[str, Any]) -> dict[str, Any
     return {
         "map": points,
         "items": describe(evaluation.items, [point["i"] for point in points]),
-        "modalities": evaluation.items.modalities,
+        "fields": list(evaluation.items.fields),
         "retrieval": [_curves(row) for row in numbers["retrieval"]],
         "classification": [_confusion(row) for row in numbers["classification"]],
     }
 
 
-def span_text(items: Items, index: int) -> str:
-    """Return ``12.0–16.0 s`` of a moment, nothing of a whole file."""
-    start, end = items.start[index], items.end[index]
-    return "" if np.isnan(start) or np.isnan(end) else f"{start:.1f}–{end:.1f} s"
-
-
-def caption(items: Items, index: int) -> str:
-    """Return the words of a text row, cut if they are long; nothing of other items."""
-    words = items.caption[index] if items.modality[index] == "text" else None
-    text = " ".join((words or "").split())
-    return text if len(text) <= LONGEST_CAPTION else text[: LONGEST_CAPTION - 1] + "…"
-
-
-def describe(items: Items, index: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Return path, modality, label, span and words of items, by their index."""
-    return {
-        i: {
-            "path": str(items.path[i]),
-            "modality": str(items.modality[i]),
-            "label": items.label[i],
-            "span": span_text(items, i),
-            "caption": caption(items, i),
-        }
-        for i in index
-    }
-
-
 def _map(items: Items) -> list[dict[str, Any]]:
-    """Return indices and places of evenly sampled items of each modality."""
-    share = MAP_POINTS // max(1, len(items.modalities))
-    parts = [np.flatnonzero(items.modality == m) for m in items.modalities]
+    """Return indices and places of evenly sampled items of each field."""
+    fields = items.fields
+    share = MAP_POINTS // max(1, len(fields))
+    parts = [np.flatnonzero(items.field == field) for field in fields]
     index = np.concatenate([part[even_sample(len(part), share)] for part in parts])
     vectors = items.vectors[index]
     places = {"tsne": tsne_map(vectors), "pca": pca_map(vectors)}
@@ -94,7 +67,7 @@ def _curves(row: dict[str, Any]) -> dict[str, Any]:
 def _confusion(row: dict[str, Any]) -> dict[str, Any]:
     drawn = row["confusion"] is not None and len(row["labels"]) <= MOST_LABELS
     return {
-        "modality": row["modality"],
+        "field": row["modality"],
         "method": row["method"],
         "setting": row["setting"],
         "protocol": row["protocol"],

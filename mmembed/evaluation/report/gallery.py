@@ -87,7 +87,7 @@ def choose(items: Items, direction: Direction) -> Gallery:
     the page.
     """
     result = direction.result
-    keys = items.select(items.modality == direction.query).keys("label")[result.queries]
+    keys = items.select(items.field == direction.query).keys("label")[result.queries]
     precision = result.values[MAIN]
     worst = np.argsort(precision, kind="stable")
     wrong = np.flatnonzero(result.values["R@1"] <= 0)
@@ -103,7 +103,7 @@ def moved(items: Items, direction: Direction, comparison: Comparison) -> Gallery
     changes = [m for m in comparison.moved if (m.relevance, m.direction) == named]
     if not changes:
         return Gallery(direction)
-    part = items.select(items.modality == direction.query)
+    part = items.select(items.field == direction.query)
     place = {name: i for i, name in enumerate(part.names()[direction.result.queries])}
     lists: dict[str, list[int]] = {"lost": [], "won": []}
     before: dict[int, float] = {}
@@ -123,8 +123,8 @@ def _examples(
 ) -> dict[str, list[Example]]:
     """Return the queries at places among the answerable ones, with what they find."""
     result = direction.result
-    mine = np.flatnonzero(items.modality == direction.query)
-    theirs = np.flatnonzero(items.modality == direction.target)
+    mine = np.flatnonzero(items.field == direction.query)
+    theirs = np.flatnonzero(items.field == direction.target)
     places = np.concatenate([*lists.values(), np.empty(0, int)]).astype(int)
     asked, given = items.select(mine[result.queries[places]]), items.select(theirs)
     own = asked.own(given) if direction.query == direction.target else None

@@ -48,7 +48,7 @@ class Tile:
 
     Attributes:
         name: what it is.
-        of: the direction or modality.
+        of: the direction or field.
         value: as it is shown.
         interval: likewise.
         level: the value, 0 to 1.
@@ -92,7 +92,7 @@ def matrices(numbers: dict[str, Any]) -> list[Matrix]:
 
 
 def tiles(numbers: dict[str, Any]) -> list[Tile]:
-    """Return the weakest direction under each notion, and the probe of each modality."""
+    """Return the weakest direction under each notion, and the probe of each field."""
     made = []
     for relevance in dict.fromkeys(r["relevance"] for r in numbers["retrieval"]):
         rows = [r for r in numbers["retrieval"] if r["relevance"] == relevance]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmembed.evaluation.items import Items
+from mmembed.evaluation.report.item_words import display_of
 from mmembed.evaluation.report.media_files import MediaFiles, Reason
 from mmembed.evaluation.report.thumbnails import (
     LONGEST_SECONDS,
@@ -23,7 +24,7 @@ SHORTEST_SECONDS = 1.5
 SECOND_BYTES = 6_000  # of sound, about
 SOUND_SHARE = 0.45  # of the bytes, at most
 ENTRY_BYTES = 12  # of a key and its quotes, commas and colon
-SEEN = ("image", "audio", "video")
+SEEN = ("picture", "waveform", "frames")
 FILE_SECONDS = 60.0  # for one file, before it counts as broken
 MEMORY_BYTES = 4 << 30  # of a process that decodes
 AHEAD = 4  # files that each process has waiting
@@ -59,8 +60,8 @@ def media_cards(
         points: indices of those on the map.
         files: where the media are.
     """
-    shown = [i for i in dict.fromkeys([*gallery, *points]) if items.modality[i] in SEEN]
-    heard = {i for i in gallery if items.modality[i] == "audio"}
+    shown = [i for i in dict.fromkeys([*gallery, *points]) if display_of(items, i) in SEEN]
+    heard = {i for i in gallery if display_of(items, i) == "waveform"}
     seconds = sound_seconds(len(heard))
     wanted: dict[int, Wanted] = {}
     unshown: Counter[Reason] = Counter()
@@ -72,7 +73,7 @@ def media_cards(
         start, end = float(items.start[index]), float(items.end[index])
         span = (start, end) if np.isfinite([start, end]).all() else None
         length = seconds if index in heard else 0.0
-        wanted[index] = Wanted(path, str(items.modality[index]), span, length)
+        wanted[index] = Wanted(path, display_of(items, index), span, length)
     made = _thumbnails(wanted)
     unshown["broken"] = sum(not made[index].picture for index in wanted)
     sentences = [files.sentence(reason, count) for reason, count in unshown.items() if count]

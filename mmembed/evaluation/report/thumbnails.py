@@ -22,6 +22,7 @@ from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
 from mmembed.media.probe import probe
 from mmembed.media.spans import Span, uniform_times
 from mmembed.media.video import decode_video
+from mmembed.modality import Display
 from mmembed.paths import Place
 
 SIDE = 96
@@ -54,14 +55,14 @@ class Wanted:
 
     Args:
         path: of the file.
-        modality: how to look at it.
+        display: how to look at it.
         span: start and end in seconds of the part to show; None shows all of a video, and a sound
             from its start.
         sound_seconds: length of the sound that can be played, at most; 0 for none.
     """
 
     path: Place
-    modality: str
+    display: Display
     span: tuple[float, float] | None = None
     sound_seconds: float = 0.0
 
@@ -72,7 +73,7 @@ def thumbnail(wanted: Wanted) -> Thumbnail:
     A file that is gone, can't be decoded, or is larger or longer than what ``mmembed embed`` takes
     gives an empty thumbnail. Pictures of this process are limited from here on.
     """
-    maker = MAKERS.get(wanted.modality)
+    maker = MAKERS.get(wanted.display)
     if maker is None:
         return Thumbnail()
     limit_pixels(MAX_PIXELS)
@@ -161,8 +162,8 @@ def _sound_uri(sound: Waveform) -> str:
     return f"data:audio/{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-MAKERS: dict[str, Callable[[MediaFile, Span | None, float], Thumbnail]] = {
-    "image": _picture,
-    "audio": _waveform,
-    "video": _frames,
+MAKERS: dict[Display, Callable[[MediaFile, Span | None, float], Thumbnail]] = {
+    "picture": _picture,
+    "waveform": _waveform,
+    "frames": _frames,
 }

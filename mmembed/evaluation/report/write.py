@@ -19,14 +19,15 @@ from plotly.offline import get_plotlyjs
 
 from mmembed.errors.plain_text import CONTROL, plain
 from mmembed.evaluation.queries import query_table
-from mmembed.evaluation.report.charts import MOST_LABELS, caption, chart_data, span_text
+from mmembed.evaluation.report.charts import MOST_LABELS, chart_data
 from mmembed.evaluation.report.gallery import LISTS, Gallery, by_importance, choose, moved
+from mmembed.evaluation.report.item_words import describe
 from mmembed.evaluation.report.matrix import matrices, shifts, tiles
 from mmembed.evaluation.report.media_cards import MediaCards, fit, media_cards
 from mmembed.evaluation.report.media_files import MediaFiles
 from mmembed.evaluation.results import Evaluation
 from mmembed.evaluation.retrieval.metrics import MAIN
-from mmembed.evaluation.tables import all_tables, markdown, number, signed, span
+from mmembed.evaluation.tables import all_tables, input_word, markdown, number, signed, span
 from mmembed.store.whole_file import write_whole
 
 PAGE_BYTES = 14_900_000
@@ -88,15 +89,13 @@ def _page(evaluation: Evaluation, numbers: dict[str, Any], media: MediaFiles) ->
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "span": span, "signed": signed}
-    environment.globals |= {
-        "caption": lambda index: caption(evaluation.items, index),
-        "span_text": lambda index: span_text(evaluation.items, index),
-    }
+    environment.globals["item"] = lambda index: describe(evaluation.items, [index])[index]
 
     def render(cards: MediaCards) -> str:
         shown = {"pictures": cards.pictures, "sounds": cards.sounds}
         return environment.get_template("report.html.j2").render(
             numbers=numbers,
+            of=input_word(numbers),
             main=MAIN,
             sentences=evaluation.sentences,
             notions=evaluation.notions,
@@ -109,7 +108,6 @@ def _page(evaluation: Evaluation, numbers: dict[str, Any], media: MediaFiles) ->
             list_notes=LISTS,
             most_labels=MOST_LABELS,
             tables=all_tables(numbers),
-            items=evaluation.items,
             cards=cards,
             unshown=unshown,
             points=len(charts["map"]),

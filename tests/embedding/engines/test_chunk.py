@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.decoding.messages import DecodeFailure
-from mmembed.embedding.engines.chunk import Chunk, FileRows
+from mmembed.embedding.engines.chunk import Chunk, FileRows, Segment
 from mmembed.embedding.plan.listing import FolderListing
 from mmembed.media.source_file import File
 from mmembed.media.spans import Span
@@ -38,7 +38,7 @@ def test_each_vector_is_a_row_with_what_its_file_and_piece_say(results: list) ->
         for place in [0] if whole else places:
             span = None if whole else Span(place, place / 2, place / 2 + 1)
             modality = "image" if whole else "audio"
-            rows.spans[place] = modality, span
+            rows.segments[place] = Segment(modality, span)
             rows.vectors[place] = np.array([number, place], np.float32)
             path, index = chunk.files[number].path, None if whole else place
             expected.append(
@@ -46,6 +46,7 @@ def test_each_vector_is_a_row_with_what_its_file_and_piece_say(results: list) ->
                     "id": row_id(path, modality, index),
                     "path": path,
                     "modality": modality,
+                    "field": modality,
                     "segment_index": index,
                     "start_s": None if whole else place / 2,
                     "end_s": None if whole else place / 2 + 1,
@@ -70,6 +71,6 @@ def test_a_vector_of_another_length_moves_no_other() -> None:
         chunk = Chunk(files, LISTING.carried([None] * 3))
         for number, length in enumerate(lengths):
             vectors = {0: np.ones(length, np.float32)}
-            chunk.results[number] = FileRows({0: ("image", None)}, vectors)
+            chunk.results[number] = FileRows({0: Segment("image")}, vectors)
         with pytest.raises(ValueError, match=words):
             chunk.rows(SCHEMA, 2)

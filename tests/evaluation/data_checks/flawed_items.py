@@ -17,7 +17,10 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def make_items(vectors: np.ndarray, **columns: Any) -> Items:
-    """Make items of vectors; a column is a list, or one value for all; images where not told."""
+    """Make items of vectors; a column is a list, or one value for all; images where not told.
+
+    The kind of a field is its name where it is not told.
+    """
     count = len(vectors)
 
     def column(name: str, default: object) -> np.ndarray:
@@ -27,17 +30,22 @@ def make_items(vectors: np.ndarray, **columns: Any) -> Items:
         return values
 
     nowhere = np.full(count, np.nan)
+    field = column("field", "image")
     items = Items(
         vectors=vectors.astype(np.float32),
         segments=None,
         path=column("path", [f"{i:06d}.bin" for i in range(count)]),
-        modality=column("modality", "image"),
+        cell=column("cell", None),
+        field=field,
+        kind=column("kind", field),
         label=column("label", None),
         group=column("group", None),
         split=column("split", None),
-        caption=column("caption", None),
+        text=column("text", None),
         start=columns.pop("start", nowhere),
         end=columns.pop("end", nowhere),
+        start_char=columns.pop("start_char", nowhere),
+        end_char=columns.pop("end_char", nowhere),
     )
     assert not columns
     return items
@@ -81,7 +89,7 @@ class Shape:
         names = np.array(["train", "test", "val"], object)
         split = names[np.searchsorted(edges, np.arange(self.things), side="right")]
         columns: dict[str, list[Any]] = {
-            name: [] for name in ("path", "modality", "label", "group", "split", "caption")
+            name: [] for name in ("path", "field", "label", "group", "split", "text")
         }
         parts = []
         centres = unit(rng.normal(size=(self.classes, self.dim)))
@@ -93,11 +101,11 @@ class Shape:
             parts.append(unit(noise))
             for i in range(self.things):
                 columns["path"].append(f"{modality}/{i:06d}")
-                columns["modality"].append(modality)
+                columns["field"].append(modality)
                 columns["label"].append(f"class {kind[i]}" if self.labelled else None)
                 columns["group"].append(f"thing {i}" if self.grouped else None)
                 columns["split"].append(split[i] if self.splits else None)
-                columns["caption"].append(f"The {i}th thing" if modality == "text" else None)
+                columns["text"].append(f"The {i}th thing" if modality == "text" else None)
         return make_items(np.concatenate(parts), **columns)
 
 
@@ -135,11 +143,11 @@ SHAPES = {
 def asked_by_key(items: Items) -> list[QueryCount]:
     """Count what has an answer as retrieval would: in every direction whose sides have keys."""
     planted = []
-    pairs = list(permutations(items.modalities, 2)) or [(m, m) for m in items.modalities]
+    pairs = list(permutations(items.fields, 2)) or [(m, m) for m in items.fields]
     for notion in NOTIONS:
         keys = items.keys(notion)
         for query, target in pairs:
-            asked, given = (np.flatnonzero(items.modality == m) for m in (query, target))
+            asked, given = (np.flatnonzero(items.field == m) for m in (query, target))
             asked = asked[keys[asked] >= 0]
             counts = np.bincount(keys[given][keys[given] >= 0], minlength=keys.max() + 1)
             if not len(asked) or not counts.sum():

@@ -38,8 +38,8 @@ def clean(rng: np.random.Generator) -> Items:
 def texts(rng: np.random.Generator) -> Items:
     return make_items(
         unit(rng.normal(size=(8, 16))),
-        modality=["image"] * 4 + ["text"] * 4,
-        caption=[None] * 4 + ["a dog", "a cat", "Straße", "🐶"],
+        field=["image"] * 4 + ["text"] * 4,
+        text=[None] * 4 + ["a dog", "a cat", "Straße", "🐶"],
         group=["a", "b", "c", "d"] * 2,
     )
 
@@ -162,7 +162,7 @@ def test_healthy_spaces_are_no_collapse(rng: np.random.Generator) -> None:
     "caption", ["", "   ", "\t\n", "?!…", "-", "=", None, "nan", "None", "N/A", "\u200b"]
 )
 def test_a_query_without_a_word_is_empty(texts: Items, caption: str | None) -> None:
-    broken = changed(texts, "caption", [5], caption)
+    broken = changed(texts, "text", [5], caption)
     faults = lint(broken, broken)
     assert [(fault.kind, fault.count, fault.examples) for fault in faults] == [
         ("empty-query", 1, ("000005.bin",))
@@ -175,18 +175,18 @@ def test_a_query_without_a_word_is_empty(texts: Items, caption: str | None) -> N
 
 @pytest.mark.parametrize("caption", ["null", "7", "猫", "½", "Nan", "a"])
 def test_a_short_query_is_not_empty(texts: Items, caption: str) -> None:
-    short = changed(texts, "caption", [5], caption)
+    short = changed(texts, "text", [5], caption)
     assert lint(short, short) == []
 
 
 def test_texts_that_are_not_in_the_dataset_are_not_judged(texts: Items) -> None:
-    bare = changed(texts, "caption", slice(None), None)
+    bare = changed(texts, "text", slice(None), None)
     assert lint(bare, bare) == []
 
 
 @pytest.mark.parametrize("caption", ["a dog", "A  DOG ", "ａ ｄｏｇ", "a\u00a0dog"])
 def test_a_repeated_query_is_named_once(texts: Items, caption: str) -> None:
-    broken = changed(changed(texts, "caption", [5], caption), "vectors", 5, texts.vectors[4])
+    broken = changed(changed(texts, "text", [5], caption), "vectors", 5, texts.vectors[4])
     faults = lint(broken, broken)
     assert [str(fault) for fault in faults] == [
         "1 of 4 text queries with the words of another, 1 with another label or group: merge them "
@@ -205,7 +205,7 @@ def test_other_words_with_the_same_vector_are_a_repeat(texts: Items) -> None:
 def test_captions_may_repeat_across_splits_beside_media(texts: Items) -> None:
     split = np.array(["train", "test"] * 4, object)
     names = replace(texts, split=split, vectors=texts.vectors[[0, 1, 2, 3, 4, 4, 6, 6]])
-    names = changed(names, "caption", [4, 5, 6, 7], ["one", "one", "two", "two"])
+    names = changed(names, "text", [4, 5, 6, 7], ["one", "one", "two", "two"])
     assert lint(names.select(split == "test"), names) == []
 
 

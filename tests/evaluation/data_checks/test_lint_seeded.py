@@ -40,25 +40,25 @@ def test_clean_data_raises_no_alarm(shape: str, seed: int) -> None:
 
 
 def rows_of(items: Items, split: str, modality: str) -> np.ndarray:
-    rows = np.flatnonzero((items.split == split) & (items.modality == modality))
-    return rows if len(rows) else np.flatnonzero(items.modality == modality)
+    rows = np.flatnonzero((items.split == split) & (items.field == modality))
+    return rows if len(rows) else np.flatnonzero(items.field == modality)
 
 
 def plant_nan(items: Items, rng: np.random.Generator, amount: int) -> Planted:
-    rows = rng.choice(rows_of(items, "test", items.modalities[0]), amount, replace=False)
+    rows = rng.choice(rows_of(items, "test", next(iter(items.fields))), amount, replace=False)
     vectors = items.vectors.copy()
     vectors[rows, rng.integers(0, vectors.shape[1], amount)] = rng.choice([np.nan, np.inf])
     return replace(items, vectors=vectors), [("nan", amount)]
 
 
 def plant_zero(items: Items, rng: np.random.Generator, amount: int) -> Planted:
-    rows = rng.choice(rows_of(items, "test", items.modalities[0]), amount, replace=False)
+    rows = rng.choice(rows_of(items, "test", next(iter(items.fields))), amount, replace=False)
     return changed(items, "vectors", rows, 0.0), [("zero", amount)]
 
 
 def plant_collapse(items: Items, rng: np.random.Generator, amount: int) -> Planted:
-    modality = items.modalities[-1]
-    rows = np.flatnonzero(items.modality == modality)
+    modality = list(items.fields)[-1]
+    rows = np.flatnonzero(items.field == modality)
     point = unit(rng.normal(size=items.vectors.shape[1]))
     width = {1: 0.0, 3: 1e-4, 7: 0.09}[amount]
     noise = unit(rng.normal(size=(len(rows), len(point))))
@@ -67,28 +67,28 @@ def plant_collapse(items: Items, rng: np.random.Generator, amount: int) -> Plant
 
 
 def plant_repeats(items: Items, rng: np.random.Generator, amount: int) -> Planted:
-    rows = rng.permutation(rows_of(items, "test", items.modalities[0]))[: amount + 1]
+    rows = rng.permutation(rows_of(items, "test", next(iter(items.fields))))[: amount + 1]
     return changed(items, "vectors", rows[1:], items.vectors[rows[0]]), [("repeated", amount)]
 
 
 def plant_empty(items: Items, rng: np.random.Generator, amount: int) -> Planted:
     rows = rng.choice(rows_of(items, "test", "text"), amount, replace=False)
     given = [rng.choice(["", " ", "...", "?!", "nan", "\u3000"]) for _ in rows]
-    return changed(items, "caption", rows, given), [("empty-query", amount)]
+    return changed(items, "text", rows, given), [("empty-query", amount)]
 
 
 def plant_same_words(items: Items, rng: np.random.Generator, amount: int) -> Planted:
     rows = rng.permutation(rows_of(items, "test", "text"))
     old, new = rows[:amount], rows[amount : 2 * amount]
-    written = [f" {text.upper()} ".replace(" ", " " * amount) for text in items.caption[old]]
-    items = changed(items, "caption", new, written)
+    written = [f" {text.upper()} ".replace(" ", " " * amount) for text in items.text[old]]
+    items = changed(items, "text", new, written)
     same_model = changed(items, "vectors", new, items.vectors[old])
     return same_model, [("duplicate-query", amount)]
 
 
 def plant_unlabelled(items: Items, rng: np.random.Generator, amount: int) -> Planted:
     amount = min(amount, 2)  # or a class may lose all its targets, which is another fault
-    rows = rng.choice(rows_of(items, "test", items.modalities[0]), amount, replace=False)
+    rows = rng.choice(rows_of(items, "test", next(iter(items.fields))), amount, replace=False)
     return changed(items, "label", rows, None), [("unlabelled", amount)]
 
 
@@ -102,7 +102,7 @@ def plant_leaks(items: Items, rng: np.random.Generator, amount: int) -> Planted:
 
 def plant_copies(noise: float) -> Callable[[Items, np.random.Generator, int], Planted]:
     def plant(items: Items, rng: np.random.Generator, amount: int) -> Planted:
-        modality = items.modalities[0]
+        modality = next(iter(items.fields))
         new = rng.choice(rows_of(items, "test", modality), amount, replace=False)
         old = rng.choice(rows_of(items, "train", modality), amount, replace=False)
         changes = noise * unit(rng.normal(size=(amount, items.vectors.shape[1])))
@@ -114,20 +114,20 @@ def plant_copies(noise: float) -> Callable[[Items, np.random.Generator, int], Pl
 
 def plant_unanswerable(items: Items, rng: np.random.Generator, amount: int) -> Planted:
     amount = min(amount, 2)
-    rows = rng.choice(rows_of(items, "test", items.modalities[0]), amount, replace=False)
-    directions = max(1, len(items.modalities) - 1)
+    rows = rng.choice(rows_of(items, "test", next(iter(items.fields))), amount, replace=False)
+    directions = max(1, len(items.fields) - 1)
     labels = [f"nowhere {i}" for i in range(amount)]
     return changed(items, "label", rows, labels), [("unanswerable", amount)] * directions
 
 
 def plant_other_spelling(items: Items, rng: np.random.Generator, amount: int) -> Planted:
-    rows = np.flatnonzero(items.modality == items.modalities[0])
+    rows = np.flatnonzero(items.field == next(iter(items.fields)))
     spelt = changed(items, "label", rows, [f"{label}?" for label in items.label[rows]])
-    if len(items.modalities) == 2:  # nothing matches by label anywhere: groups are what answers
+    if len(items.fields) == 2:  # nothing matches by label anywhere: groups are what answers
         return spelt, []
     asked = scored(items)
-    counts = [(asked.modality == m).sum() for m in asked.modalities]
-    others = len(items.modalities) - 1
+    counts = [(asked.field == m).sum() for m in asked.fields]
+    others = len(items.fields) - 1
     directions = [counts[0]] * others + [int(count) for count in counts[1:]]
     return spelt, [("nothing-relevant", int(count)) for count in directions]
 
@@ -159,7 +159,7 @@ def outcome(plant: str) -> tuple[int, list[str]]:
             for amount in AMOUNTS:
                 rng = np.random.default_rng([seed, amount])
                 clean = SHAPES[shape].make(seed)
-                room = len(rows_of(clean, "test", clean.modalities[-1])) // 2
+                room = len(rows_of(clean, "test", list(clean.fields)[-1])) // 2
                 items, expected = put(clean, rng, min(amount, max(1, room - 1)))
                 faults = [(fault.kind, fault.count) for fault in all_faults(items)]
                 tried += 1

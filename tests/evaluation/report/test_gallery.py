@@ -36,6 +36,8 @@ def gallery_of(
         vectors.astype(np.float32),
         None,
         np.array(paths, object),
+        nothing,
+        kinds,
         kinds,
         label,
         nothing,
@@ -43,6 +45,8 @@ def gallery_of(
         nothing,
         start,
         start + 3,
+        np.full(rows, np.nan),
+        np.full(rows, np.nan),
     )
     directions, _ = score_directions(items, ["label"], None, moments)
     return items, directions[-1]
@@ -54,13 +58,13 @@ def test_worst_and_best_are_ordered_and_marked(rng: np.random.Generator) -> None
     precision = direction.result.values["mAP"]
     assert gallery.lists["worst"][0].precision == precision.min()
     assert gallery.lists["best"][0].precision == precision.max()
-    theirs = items.vectors[items.modality == direction.target]
+    theirs = items.vectors[items.field == direction.target]
     for example in gallery.examples:
-        assert items.modality[example.query] == direction.query
+        assert items.field[example.query] == direction.query
         assert len(example.results) == RESULTS
         for result in example.results:
             same_label = items.label[result.index] == items.label[example.query]
-            assert (items.modality[result.index], result.relevant) == (direction.target, same_label)
+            assert (items.field[result.index], result.relevant) == (direction.target, same_label)
         scores = np.sort(theirs @ items.vectors[example.query])[::-1]
         assert np.allclose([r.score for r in example.results], scores[:RESULTS], atol=1e-6)
         hits = [rank for rank, r in enumerate(example.results, 1) if r.relevant]
@@ -105,8 +109,8 @@ def test_a_query_is_never_among_its_results(rng: np.random.Generator, moments: b
 
 def test_grades_of_judgements_are_shown(rng: np.random.Generator) -> None:
     items, direction = gallery_of(rng)
-    theirs = np.flatnonzero(items.modality == direction.target)
-    places = int((items.modality == direction.query).sum())
+    theirs = np.flatnonzero(items.field == direction.target)
+    places = int((items.field == direction.query).sum())
     best = choose(items, direction).lists["best"][0]
     row = int(np.flatnonzero(theirs == best.results[2].index)[0])
     relevant = Judged(np.arange(places + 1), np.full(places, row), np.full(places, 3.0))
@@ -123,8 +127,8 @@ def test_queries_that_changed_are_those_of_the_comparison(
     rng: np.random.Generator, moments: bool
 ) -> None:
     items, direction = gallery_of(rng, moments=moments)
-    part = items.select(items.modality == direction.query)
-    mine = np.flatnonzero(items.modality == direction.query)
+    part = items.select(items.field == direction.query)
+    mine = np.flatnonzero(items.field == direction.query)
     lost, won = (int(direction.result.queries[i]) for i in (3, 5))
     changes = [
         Moved("label", direction.name, part.names()[lost], 0.2, 0.9),
@@ -153,7 +157,7 @@ def test_examples_say_how_many_are_relevant(rng: np.random.Generator) -> None:
 
     def relevant(example: Example) -> int:
         same = items.label == items.label[example.query]
-        return int((same & (items.modality == direction.target)).sum())
+        return int((same & (items.field == direction.target)).sum())
 
     for example in choose(items, direction).examples:
         assert (example.relevant, example.targets) == (relevant(example), 30)

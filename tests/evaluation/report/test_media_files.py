@@ -82,7 +82,7 @@ def pictures(report: Path) -> list[str]:
 
 
 def picture_of(*paths: Path) -> list[str]:
-    pictures = sorted(thumbnail(Wanted(path, "image")).picture for path in paths)
+    pictures = sorted(thumbnail(Wanted(path, "picture")).picture for path in paths)
     assert all(pictures)
     return pictures
 
@@ -208,4 +208,4 @@ def test_a_page_shows_no_larger_files_than_embed_takes() -> None:
 def test_pictures_of_more_pixels_than_embed_takes_are_not_shown(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.png"
     Image.new("1", (16000, 16000)).save(bomb)
-    assert thumbnail(Wanted(bomb, "image")).picture == ""
+    assert thumbnail(Wanted(bomb, "picture")).picture == ""

@@ -129,14 +129,14 @@ def test_confusion_follows_modality_and_method(wide: Opened) -> None:
     page = wide.page
     drawn = "document.getElementById('confusion').data[0].z"
     before = page.evaluate(drawn)
-    page.select_option("#class-modality", "video")
+    page.select_option("#class-field", "video")
     page.select_option("#class-method", "k-NN")
     assert page.evaluate(drawn) != before
     names = page.evaluate("document.getElementById('confusion').layout.xaxis.ticktext")
     assert len(names) == 4
     assert not any("<" in name for name in names)
     assert page.locator("#class-setting").inner_text().startswith("10 neighbours")
-    page.select_option("#class-modality", "text")
+    page.select_option("#class-field", "text")
     page.select_option("#class-method", "zero-shot")
     assert page.locator("#confusion").is_hidden()
     assert page.locator("#too-many").inner_text().startswith("Not scored")
@@ -186,7 +186,7 @@ def test_a_sound_plays_and_stops_by_keyboard(wide: Opened) -> None:
 def test_map_follows_its_controls_and_the_mouse(wide: Opened) -> None:
     page = wide.page
     page.select_option("#places", "pca")
-    page.select_option("#colour", "modality")
+    page.select_option("#colour", "field")
     names = page.evaluate("document.getElementById('map').data.map(trace => trace.name)")
     assert sorted(names[:-1]) == ["audio", "image", "text", "video"]
     page.locator("#map").scroll_into_view_if_needed()

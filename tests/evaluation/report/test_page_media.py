@@ -30,9 +30,9 @@ def noise_sound(path: Path, rng: np.random.Generator) -> None:
 def test_a_file_that_is_gone_or_corrupt_has_no_thumbnail(tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"nonsense" * 9)
-    assert thumbnail(Wanted(broken, "image")) == Thumbnail()
-    assert thumbnail(Wanted(tmp_path / "gone.wav", "audio", sound_seconds=4)) == Thumbnail()
-    assert thumbnail(Wanted(broken, "text")) == Thumbnail()
+    assert thumbnail(Wanted(broken, "picture")) == Thumbnail()
+    assert thumbnail(Wanted(tmp_path / "gone.wav", "waveform", sound_seconds=4)) == Thumbnail()
+    assert thumbnail(Wanted(broken, "words")) == Thumbnail()
 
 
 def test_a_moment_shows_its_own_span(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -40,7 +40,7 @@ def test_a_moment_shows_its_own_span(tmp_path: Path, rng: np.random.Generator) -
     time = np.arange(4 * 16000) / 16000
     soundfile.write(sound, np.sin(2 * np.pi * 300 * time) * (time % 2) / 2, 16000)
     first, second, third = (
-        thumbnail(Wanted(sound, "audio", (s, s + 1.0), 4)) for s in (0.0, 1.0, 2.0)
+        thumbnail(Wanted(sound, "waveform", (s, s + 1.0), 4)) for s in (0.0, 1.0, 2.0)
     )
     assert first.picture != second.picture
     assert first.sound != second.sound
@@ -48,7 +48,7 @@ def test_a_moment_shows_its_own_span(tmp_path: Path, rng: np.random.Generator) -
     clip = tmp_path / "a.mp4"
     write_clip(clip, rng)
     parts = {
-        thumbnail(Wanted(clip, "video", span)).picture for span in (None, (0.0, 0.2), (0.5, 0.8))
+        thumbnail(Wanted(clip, "frames", span)).picture for span in (None, (0.0, 0.2), (0.5, 0.8))
     }
     assert len(parts) == 3
     assert "" not in parts
@@ -59,7 +59,7 @@ def test_a_reduced_picture_is_smaller_and_still_one(
 ) -> None:
     path = tmp_path / "a.png"
     noise_picture(path, rng)
-    picture = thumbnail(Wanted(path, "image")).picture
+    picture = thumbnail(Wanted(path, "picture")).picture
     assert smaller(picture).startswith("data:image/webp;base64,")
     assert len(smaller(picture)) < len(picture) / 2
 
@@ -69,7 +69,7 @@ def test_what_is_least_important_is_reduced_first_and_then_left_out(
 ) -> None:
     path = tmp_path / "a.png"
     noise_picture(path, rng)
-    picture = thumbnail(Wanted(path, "image")).picture
+    picture = thumbnail(Wanted(path, "picture")).picture
     made = {i: Thumbnail(picture, "s" * 1000 if i < 10 else "") for i in range(100)}
     made[100] = Thumbnail()
     size = len(picture) + 12

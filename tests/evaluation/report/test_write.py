@@ -188,9 +188,9 @@ def test_every_item_is_shown_once_with_its_picture_sound_or_words(report: Path) 
     assert 0 < len(media["sounds"]) <= 9
     assert all(s.startswith("data:audio/mpeg;base64,") for s in media["sounds"].values())
     assert all(len(p["tsne"]) == len(p["pca"]) == 2 for p in charts["map"])
-    texts = [item for item in charts["items"].values() if item["modality"] == "text"]
+    texts = [item for item in charts["items"].values() if item["field"] == "text"]
     assert len(texts) == 9
-    assert EVIL_WORDS in [item["caption"] for item in texts]
+    assert EVIL_WORDS in [item["words"] for item in texts]
 
 
 def test_missing_media_is_said_and_the_report_still_comes(dataset: Path, tmp_path: Path) -> None:

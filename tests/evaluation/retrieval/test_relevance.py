@@ -83,8 +83,8 @@ def test_judgements_of_every_form_are_the_same(make_table: Make, tmp_path: Path,
     FORMS[name](tmp_path / name)
     items = items_of(make_table)
     qrels = read_qrels(tmp_path / name)
-    images = items.select(items.modality == "image")
-    sounds = items.select(items.modality == "audio")
+    images = items.select(items.field == "image")
+    sounds = items.select(items.field == "audio")
     judge = qrels.between(images, sounds)
     relevant = [(i, *judge.of(i)) for i in range(3)]
     assert [(i, t.tolist(), g.tolist()) for i, t, g in relevant] == [
@@ -101,7 +101,7 @@ def test_trec_text_is_read(make_table: Make, tmp_path: Path) -> None:
     (tmp_path / "judged.qrels").write_text("0.png 0 c.wav 3\n\n1.png\tQ0\tc.wav\t1\nx Q0 1.png 0\n")
     items = items_of(make_table)
     judge = read_qrels(tmp_path / "judged.qrels").between(
-        items.select(items.modality == "image"), items.select(items.modality == "audio")
+        items.select(items.field == "image"), items.select(items.field == "audio")
     )
     assert [judge.of(i)[1].tolist() for i in range(3)] == [[3.0], [1.0], []]
 
@@ -115,7 +115,7 @@ def test_a_judged_moment_is_answered_by_segments_that_overlap_it(
     )
     items = items_of(make_table, "moments")
     judge = read_qrels(tmp_path / "j.csv").between(
-        items.select(items.modality == "image"), items.select(items.modality == "audio")
+        items.select(items.field == "image"), items.select(items.field == "audio")
     )
     assert [judge.of(i)[0].tolist() for i in range(3)] == [[1], [0, 1, 2], []]
 

@@ -2,7 +2,7 @@
 (() => {
   const { at, axis, charts, colour, css, deepest, element, layout, number, onchange, options, plain, still, tabulate } = page;
   const dashes = ["solid", "dash", "dot", "dashdot"];
-  const place = (modality) => charts.modalities.indexOf(modality);
+  const place = (field) => charts.fields.indexOf(field);
   const name = (row) => row.query + " → " + row.target;
   const chosen = () => charts.retrieval.filter((row) => row.relevance === at("relevance").value);
 
@@ -64,7 +64,7 @@
   };
   const drawConfusion = () => {
     const row = charts.classification.find((each) =>
-      each.modality === at("class-modality").value && each.method === at("class-method").value);
+      each.field === at("class-field").value && each.method === at("class-method").value);
     const drawn = row && row.confusion !== null;
     at("confusion").hidden = !drawn;
     at("too-many").hidden = drawn;
@@ -96,6 +96,6 @@
   };
   if (at("confusion")) {
     drawConfusion();
-    onchange(["class-modality", "class-method"], drawConfusion);
+    onchange(["class-field", "class-method"], drawConfusion);
   }
 })();

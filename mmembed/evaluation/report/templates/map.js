@@ -39,7 +39,7 @@
         y: mine.map((row) => points[row][where][1]), customdata: mine, hoverinfo: "none",
         marker: {
           size: (group.grey ? 6 : 8) - (at("map").clientWidth < 500 ? 2 : 0), opacity: group.grey ? 0.45 : 0.8, color: group.grey ? css("--quiet") : colour(i),
-          symbol: mine.map((row) => symbols[charts.modalities.indexOf(points[row].modality) % symbols.length] + open),
+          symbol: mine.map((row) => symbols[charts.fields.indexOf(points[row].field) % symbols.length] + open),
           line: { width: open ? 1.8 : 0.6, color: open ? undefined : css("--bg") },
         },
       };
@@ -85,7 +85,7 @@
     event.preventDefault();
   });
 
-  if (points.every((point) => point.label === null)) at("colour").value = "modality";
+  if (points.every((point) => point.label === null)) at("colour").value = "field";
   draw();
   at("map").on("plotly_hover", (event) => { const row = event.points[0].customdata; if (row !== undefined) look(row, false); });
   at("map").on("plotly_click", (event) => { const row = event.points[0].customdata; if (row !== undefined) look(row, true); });

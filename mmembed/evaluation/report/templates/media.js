@@ -46,12 +46,15 @@ const cards = (() => {
     const item = charts.items[i];
     const place = item.path + (item.span ? ", " + item.span : "");
     const figure = element("figure", undefined, "card");
-    if (item.modality === "text") figure.append(element("blockquote", item.caption || item.path, "words"));
-    else {
+    if (item.display === "words" || item.display === "path") {
+      const words = element("blockquote", item.words || item.path, "words");
+      words.title = item.title || words.textContent;
+      figure.append(words);
+    } else {
       const image = element("img");
       image.dataset.i = i;
-      image.alt = item.modality + " " + place;
-      if (item.modality === "audio" && media.sounds[i]) {
+      image.alt = item.field + " " + place;
+      if (item.display === "waveform" && media.sounds[i]) {
         const button = element("button", undefined, "play");
         button.type = "button";
         button.dataset.i = i;
@@ -63,7 +66,7 @@ const cards = (() => {
       } else figure.append(image);
     }
     fill(figure);
-    const said = [element("p", item.label === null ? "no label" : item.label), element("p", item.modality, "quiet"), element("p", place, "quiet")];
+    const said = [element("p", item.label === null ? "no label" : item.label), element("p", item.field, "quiet"), element("p", place, "quiet")];
     said[0].style.fontWeight = "600";
     return [figure, ...said];
   };

@@ -60,6 +60,8 @@ class AudioTiming(Augment):
             index = source.long()
             part = source.frac_()
             a, b, c, d = (kept[:, i : i + longest + 2].gather(1, index) for i in range(4))
-            bend = 2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)
-            moved[rows] = (b + 0.5 * part * (c - a + part * bend)) * mask[rows]
+            cubic = (d - a).add_(b - c, alpha=3)
+            square = (a + c).sub_(b, alpha=2).sub_(cubic)
+            slope = torch.addcmul(c - a, part, square.addcmul_(part, cubic))
+            torch.mul(torch.addcmul(b, part, slope, value=0.5), mask[rows], out=moved[rows])
         return moved, mask

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 Range = tuple[float, float]
-CACHED_VALUES = 1 << 17  # of a part of a batch that is worked on at a time by a CPU
+CACHED_VALUES = 1 << 18  # of a part of a batch that is worked on at a time by a CPU
 
 
 class Augment(nn.Module, ABC):

@@ -22,7 +22,7 @@ from mmembed.media.source_file import IRREGULAR, LINK_ABOVE
 from mmembed.modality import Modality, kind_named, modality_of_suffix
 from mmembed.paths import is_url, shown
 from mmembed.store.cells import items_of
-from mmembed.store.manifest import COLUMNS, Fields, column_of, read_manifest
+from mmembed.store.manifest import COLUMNS, Fields, field_columns, read_manifest
 
 LARGE_LISTS = pa.large_list(pa.large_string())
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -101,29 +101,7 @@ def read_samples(source: str | Path, fields: Fields) -> Samples:
     else:
         table, root = read_manifest(path, fields), path.parent
     in_cells = frozenset(name for name, kind in fields.items() if kind_named(kind).in_cells)
-    return Samples(table, root, str(source), _columns(table, fields, path), in_cells)
-
-
-def _columns(table: pa.Table, fields: Fields, path: Path) -> dict[str, str]:
-    """Return the column of each field that has one with anything in it."""
-    filled = [name for name in table.column_names if table[name].null_count < table.num_rows]
-    columns = {}
-    for name, kind in fields.items():
-        column = column_of(name, kind, fields, filled)
-        if column is not None:
-            columns[name] = column
-        elif kind in filled and kind not in fields:
-            rivals = " or ".join(other for other in fields if fields[other] == kind)
-            if path.is_file():
-                raise ManifestError(
-                    f"{path}: field {name}: the manifest has no column {name}, and {kind} could "
-                    f"be for {rivals}. Name a column for each."
-                )
-            raise ManifestError(
-                f"{path}: field {name}: files of {kind} could be for {rivals}. List them in a "
-                "manifest, with a column for each."
-            )
-    return columns
+    return Samples(table, root, str(source), field_columns(table, fields, path), in_cells)
 
 
 def _list_folder(root: Path) -> pa.Table:

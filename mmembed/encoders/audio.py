@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from mmembed.encoders.backbone import timm_model
-from mmembed.encoders.base import Encoder
+from mmembed.encoders.base import Encoder, channels_last
 from mmembed.encoders.model_arguments import checked_model_arguments
 from mmembed.encoders.pooling import POOLING
 from mmembed.encoders.spectrogram import FormerArguments, Spectrogram, with_former
@@ -106,9 +106,10 @@ class AudioEncoder(Encoder):
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return features ``(batch, width)`` of sounds ``(batch, samples)``."""
         spectrogram, valid = self.log_mel(values, mask)
+        maps = spectrogram.unsqueeze(1)
         if self.training:
-            spectrogram = self._masked(spectrogram)
-        features = self.backbone.forward_features(spectrogram.unsqueeze(1)).mean(2)
+            maps = channels_last(self._masked(spectrogram).unsqueeze(1))
+        features = self.backbone.forward_features(maps).mean(2)
         steps, frames = features.shape[-1], spectrogram.shape[-1]
         kept = torch.ceil(valid.sum(1) * steps / frames)
         valid = torch.arange(steps, device=values.device) < kept.unsqueeze(1)

@@ -65,3 +65,11 @@ def normalise(values: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Return pictures ``(..., 3, height, width)`` in 0–255 as ``(values / 255 - mean) / std``."""
     dtype = mean.dtype if values.dtype == torch.uint8 else values.dtype
     return (values.to(dtype) / 255 - mean) / std
+
+
+def channels_last(values: Tensor) -> Tensor:
+    """Return maps ``(batch, channels, height, width)`` with the channels of a place side by side.
+
+    Convolutions train up to 1.6 times as fast on them; the rounding of sums is another one.
+    """
+    return values.clone(memory_format=torch.channels_last)

@@ -9,7 +9,7 @@ from timm.data import resolve_model_data_config
 from torch import Tensor
 
 from mmembed.encoders.backbone import output_width, timm_model
-from mmembed.encoders.base import Encoder, normalise
+from mmembed.encoders.base import Encoder, channels_last, normalise
 from mmembed.encoders.model_arguments import checked_model_arguments
 from mmembed.errors import ConfigError
 from mmembed.preprocess.image import RESAMPLING, ImagePreprocess
@@ -65,7 +65,8 @@ class ImageEncoder(Encoder):
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return features ``(batch, width)`` of pictures ``(batch, 3, size, size)``."""
-        return self.backbone(normalise(values, self.mean, self.std))
+        pictures = normalise(values, self.mean, self.std)
+        return self.backbone(channels_last(pictures) if self.training else pictures)
 
 
 def _published_preprocess(model: torch.nn.Module, arguments: dict[str, Any]) -> ImagePreprocess:

@@ -14,7 +14,9 @@ from mmembed.data.augment import (
     AudioTiming,
     Augment,
     Chain,
+    base,
 )
+from mmembed.data.augment.base import parts
 from tests.data.test_augment import RATE, STRONG, batch_of
 
 
@@ -68,6 +70,27 @@ def test_signal_to_noise_ratio_is_what_was_asked(snr_db: float) -> None:
     noise = noisy - values
     ratio = 10 * torch.log10(values.square().sum(1) / noise.square().sum(1))
     torch.testing.assert_close(ratio, torch.full((6,), snr_db), atol=0.05, rtol=0)
+
+
+def test_noise_is_anything_from_white_to_brown() -> None:
+    values = tones(500, seconds=2, count=64)
+    noisy, _ = AudioNoise((0, 0))(values, None, torch.Generator().manual_seed(0))
+    power = torch.fft.rfft(noisy - values).abs().square()
+    octaves = torch.stack([power[:, 2**k : 2 ** (k + 1)].mean(1).log2() for k in range(4, 12)], 1)
+    slopes = (octaves[:, -1] - octaves[:, 0]) / 7  # of the power, an octave
+    assert -2.4 < slopes.min() < -1.6
+    assert -0.4 < slopes.max() < 0.4
+    assert slopes.sort().values.diff().max() < 0.3
+
+
+def test_noise_of_a_batch_differs_from_sound_to_sound_and_has_no_period() -> None:
+    values = torch.ones(8, 6000)
+    noise = AudioNoise((0, 0))(values, None, torch.Generator().manual_seed(0))[0] - values
+    noise = noise - noise.mean(1, keepdim=True)
+    alike = torch.corrcoef(noise) - torch.eye(8)
+    assert alike.abs().max() < 0.7
+    halves = torch.corrcoef(torch.cat([noise[:, :3000], noise[:, 3000:]]))
+    assert halves.diagonal(8).abs().mean() < 0.4
 
 
 def test_pass_band_takes_the_edges_and_leaves_the_middle() -> None:
@@ -231,3 +254,37 @@ def test_silent_sounds_stay_finite() -> None:
     assert torch.isfinite(changed).all()
     assert kept is not None
     assert changed.abs().max() < 1e-3
+
+
+STEPS = [
+    AudioTiming(RATE, 0.1, 4, 0.1),
+    AudioFilter(RATE, (0, 3), 6, (300, 1500), (0.05, 0.4)),
+    AudioNoise((5, 40)),
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
+def test_a_batch_worked_on_in_parts_is_that_worked_on_at_once(
+    step: Augment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, mask = batch_of("audio")
+    changed = []
+    for cached in (1, 9000, 10**9):
+        monkeypatch.setattr(base, "CACHED_VALUES", cached)
+        changed.append(step(values, mask, torch.Generator().manual_seed(2)))
+    for some, kept in changed[1:]:
+        torch.testing.assert_close(some, changed[0][0], rtol=1e-4, atol=1e-5)
+        assert torch.equal(kept, changed[0][1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 100), (128, 20_000), (3, 10**6), (4, 0)])
+def test_parts_hold_every_row_once(shape: tuple[int, int]) -> None:
+    rows = torch.arange(shape[0])
+    values = torch.empty(1, 1).expand(shape)
+    assert torch.equal(torch.cat([rows[part] for part in parts(values)]), rows)
+
+
+def test_sounds_of_one_sample_stay_finite() -> None:
+    for step in STEPS:
+        changed, _ = step(torch.ones(3, 1), None, torch.Generator().manual_seed(0))
+        assert torch.isfinite(changed).all()

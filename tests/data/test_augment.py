@@ -148,6 +148,28 @@ def test_a_chain_is_its_steps_one_after_the_other() -> None:
     assert torch.equal(kept, expected_mask)
 
 
+def test_frames_that_stay_are_changed_as_if_all_did_and_the_others_are_black() -> None:
+    values, mask = batch_of("video")
+    assert mask is not None
+    still = ImageAugment(20, 0.2, 10, 0.1, 0.03, erase=0.3)
+    whole, _ = VideoAugment(still)(values, None, torch.Generator().manual_seed(4))
+    some, kept = VideoAugment(still)(values, mask, torch.Generator().manual_seed(4))
+    assert kept is mask
+    assert torch.equal(some[mask], whole[mask])
+    assert some[~mask].abs().max() == 0
+
+
+def test_contrast_of_a_clip_is_around_the_mean_of_the_frames_that_stay() -> None:
+    values = 100 + 20 * torch.rand(16, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(4) < torch.tensor([1, 2, 3, 4] * 4).unsqueeze(1)
+    values[~mask] = 0
+    changed, _ = VideoAugment(ImageAugment(contrast=0.5))(values, mask)
+    for clip, before, valid in zip(changed, values, mask, strict=True):
+        torch.testing.assert_close(clip[valid].mean(), before[valid].mean(), atol=0.01, rtol=0)
+        factors = clip[valid].std() / before[valid].std()
+        assert 1 / 1.51 < factors < 1.51
+
+
 @pytest.mark.parametrize("degrees", [30.0, 90.0])
 def test_turning_keeps_the_middle_and_moves_the_edge(degrees: float) -> None:
     values = torch.zeros(32, 3, 41, 41)

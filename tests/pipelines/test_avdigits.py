@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -23,8 +24,10 @@ import avdigits  # noqa: E402
 import avdigits_clips as clips  # noqa: E402
 import avdigits_rows as planning  # noqa: E402
 import avdigits_speech as speech  # noqa: E402
+import avdigits_words as wording  # noqa: E402
 
 from mmembed.errors import ManifestError, MediaError  # noqa: E402
+from mmembed.store.manifest import read_manifest  # noqa: E402
 
 SPEAKERS = ("ann", "bob", "cyd")
 
@@ -35,11 +38,11 @@ def make(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-def rows_of(folder: Path) -> list[dict[str, str | None]]:
+def rows_of(folder: Path) -> list[dict[str, Any]]:
     return pq.read_table(folder / "manifest.parquet").to_pylist()
 
 
-def voices_of(rows: list[dict[str, str | None]], split: str) -> set[str]:
+def voices_of(rows: list[dict[str, Any]], split: str) -> set[str]:
     names = [row["audio"] for row in rows if row["split"] == split]
     return {Path(name).stem.split("-", 2)[2] for name in names if name is not None}
 
@@ -75,7 +78,7 @@ def test_every_path_of_the_manifest_is_a_file_and_every_file_is_in_it(media: Pat
     }
     assert named == there
     assert pq.read_schema(media / "manifest.parquet").names == (
-        ["id", "image", "audio", "video", "label", "group", "split"]
+        ["id", "image", "audio", "video", "text", "label", "group", "split"]
     )
 
 
@@ -100,6 +103,25 @@ def test_no_voice_is_in_two_splits(media: Path) -> None:
     voices = [voices_of(rows, split) for split in ("train", "val", "test")]
     assert all(voices)
     assert sum(map(len, voices)) == len(set().union(*voices))
+
+
+def test_every_row_names_its_digit_and_no_phrase_is_in_two_splits(media: Path) -> None:
+    phrases: dict[str, set[str]] = {"train": set(), "val": set(), "test": set()}
+    labels: dict[str, set[str]] = {}
+    for row in rows_of(media):
+        fewest, most = wording.PHRASES[row["split"]]
+        assert fewest <= len(row["text"]) <= most
+        for text in row["text"]:
+            phrases[row["split"]].add(text.lower())
+            labels.setdefault(text.lower(), set()).add(row["label"])
+    assert all(phrases.values())
+    assert sum(map(len, phrases.values())) == len(set().union(*phrases.values()))
+    assert all(len(named) == 1 for named in labels.values())
+
+
+def test_manifest_with_phrases_is_read_as_samples_with_several_texts(media: Path) -> None:
+    table = read_manifest(media / "manifest.parquet")
+    assert table["text"].to_pylist() == [row["text"] for row in rows_of(media)]
 
 
 def test_no_picture_is_in_two_rows(media: Path) -> None:

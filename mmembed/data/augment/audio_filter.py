@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmembed.data.augment.base import Augment, Range, between, fast_fft_length
+from mmembed.data.augment.base import Augment, Range, between, fast_fft_length, parts
 
 
 class AudioFilter(Augment):
@@ -43,32 +45,42 @@ class AudioFilter(Augment):
         """Return filtered sounds, silent outside ``mask``, and ``mask`` as it was."""
         if not (self.aliasing or self.equaliser_db or self.pass_band_hz or self.reverb_seconds):
             return values, mask
-        batch, samples = values.shape
-        tail = self._tail(batch, generator).to(values.device)
+        (batch, samples), device = values.shape, values.device
+        tail = self._tail(batch, generator).to(device)
         size = fast_fft_length(samples + tail.shape[1])
-        hertz = torch.fft.rfftfreq(size, 1 / self.sample_rate, device=values.device)
-        spectrum = torch.fft.rfft(values, size)
+        hertz = torch.fft.rfftfreq(size, 1 / self.sample_rate, device=device)
         if self.aliasing:
-            gain = between(self.aliasing, batch, generator).to(values.device)
-            spectrum = spectrum + gain * spectrum.flip(1).conj()
-            spectrum = spectrum * (hertz < self.sample_rate / 4)
-        if self.reverb_seconds:
-            spectrum = spectrum * torch.fft.rfft(tail, size)
+            folded = between(self.aliasing, batch, generator).to(device)
         if self.equaliser_db:
-            points = self.equaliser_db * torch.randn(batch, 1, 8, generator=generator)
-            points = points.to(values.device)
-            decibels = functional.interpolate(points, len(hertz), mode="linear")[:, 0]
-            spectrum = spectrum * 10 ** (decibels / 20)
+            points = torch.randn(batch, 1, 8, generator=generator).to(device)
         if self.pass_band_hz:
-            low, high = self.pass_band_hz
-            nyquist = self.sample_rate / 2
-            share = torch.rand(2, batch, 1, generator=generator).to(values.device)
-            corner = low * share[0]
-            spectrum = spectrum / torch.sqrt(1 + (corner / hertz.clamp(min=1)) ** 4)
-            corner = high + (nyquist - high) * share[1]
-            spectrum = spectrum / torch.sqrt(1 + (hertz / corner) ** 4)
-        filtered = torch.fft.irfft(spectrum, size)[:, :samples]
-        return filtered if mask is None else filtered * mask, mask
+            shares = torch.rand(2, batch, 1, generator=generator).to(device)
+        filtered = torch.empty_like(values)
+        for rows in parts(values):
+            spectrum = torch.fft.rfft(values[rows], size)
+            if self.aliasing:
+                spectrum = spectrum + folded[rows] * spectrum.flip(1).conj()
+                spectrum = spectrum * (hertz < self.sample_rate / 4)
+            if self.reverb_seconds:
+                spectrum = spectrum * torch.fft.rfft(tail[rows], size)
+            if self.equaliser_db:
+                spectrum = _amplified(spectrum, self._equaliser(points[rows], len(hertz)))
+            if self.pass_band_hz:
+                spectrum = _amplified(spectrum, self._pass_band(shares[:, rows], hertz))
+            filtered[rows] = torch.fft.irfft(spectrum, size)[:, :samples]
+        return filtered if mask is None else filtered.mul_(mask), mask
+
+    def _equaliser(self, points: Tensor, bins: int) -> Tensor:
+        """Return a smooth gain ``(batch, bins)`` through ``points`` ``(batch, 1, points)``."""
+        nepers = points * (self.equaliser_db * math.log(10) / 20)
+        return functional.interpolate(nepers, bins, mode="linear")[:, 0].exp()
+
+    def _pass_band(self, shares: Tensor, hertz: Tensor) -> Tensor:
+        """Return a gain ``(batch, bins)`` between corners drawn by ``shares`` ``(2, batch, 1)``."""
+        low, high = self.pass_band_hz or (0.0, 0.0)
+        below = low * shares[0] / hertz.clamp(min=1)
+        above = hertz / (high + (self.sample_rate / 2 - high) * shares[1])
+        return torch.rsqrt((1 + below**4) * (1 + above**4))
 
     def _tail(self, batch: int, generator: torch.Generator | None) -> Tensor:
         """Return impulse responses ``(batch, samples)``: the direct sound, then fading noise."""
@@ -82,3 +94,9 @@ class AudioFilter(Augment):
         noise = noise * 10 ** (-3 * seconds / duration.clamp(min=1e-3))
         noise = noise / noise.norm(dim=1, keepdim=True).clamp(min=1e-9) * 10 ** (-ratio_db / 20)
         return torch.cat([torch.ones(batch, 1), noise], 1)
+
+
+def _amplified(spectrum: Tensor, gain: Tensor) -> Tensor:
+    """Return ``spectrum`` times a real gain, changed in place: quicker than a complex product."""
+    torch.view_as_real(spectrum).mul_(gain.unsqueeze(2))
+    return spectrum

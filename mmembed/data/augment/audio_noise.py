@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmembed.data.augment.base import Augment, Range, between, fast_fft_length
+from mmembed.data.augment.base import Augment, Range, between, fast_fft_length, parts
+
+SHORTEST = 16  # samples of noise that are drawn
 
 
 class AudioNoise(Augment):
@@ -25,13 +27,20 @@ class AudioNoise(Augment):
         """Return noisy sounds, silent outside ``mask``, and ``mask`` as it was."""
         valid = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
         batch, samples = values.shape
-        size = fast_fft_length(samples)
-        spectrum = torch.fft.rfft(torch.randn(batch, size, generator=generator))
+        size = fast_fft_length(max(samples, SHORTEST))
+        drawn = torch.randn(batch, size, generator=generator)
+        drawn[:, 0] *= 2**0.5  # the constant has a real part alone
+        spectrum = drawn.view(batch, -1, 2)  # real and imaginary parts
         slope = torch.rand(batch, 1, generator=generator)  # 0 white, 0.5 pink, 1 brown
-        spectrum = spectrum * torch.arange(1, spectrum.shape[1] + 1) ** -slope
-        noise = torch.fft.irfft(spectrum, size)[:, :samples].to(values.device)
+        octaves = torch.arange(1, size // 2 + 1).log()
         ratio_db = between(self.snr_db, batch, generator).to(values.device)
-        power = (values.square() * valid).sum(1, keepdim=True)
-        noise_power = (noise.square() * valid).sum(1, keepdim=True).clamp(min=1e-12)
-        noise = noise * torch.sqrt(power / noise_power * 10 ** (-ratio_db / 10))
-        return values + noise * valid, mask
+        noisy = torch.empty_like(values)
+        for rows in parts(values):
+            coloured = spectrum[rows].mul_(torch.exp(-slope[rows] * octaves).unsqueeze(2))
+            noise = torch.fft.irfft(torch.view_as_complex(coloured), size)[:, :samples]
+            noise = noise.to(values.device) * valid[rows]
+            power = (values[rows] * valid[rows]).square().sum(1, keepdim=True)
+            share = power / noise.square().sum(1, keepdim=True).clamp(min=1e-30)
+            gain = torch.sqrt(share * 10 ** (-ratio_db[rows] / 10))
+            torch.addcmul(values[rows], noise, gain, out=noisy[rows])
+        return noisy, mask

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmembed.data.augment.base import Augment, symmetric
+from mmembed.data.augment.base import Augment, parts, symmetric
 
 
 class AudioTiming(Augment):
@@ -44,21 +44,24 @@ class AudioTiming(Augment):
         lengths = torch.full((batch,), longest).to(values.device) if mask is None else mask.sum(1)
         cut = (torch.rand(2, batch, generator=generator) * self.crop).to(values.device) * lengths
         start, end = cut[0].floor().unsqueeze(1), (lengths - cut[1].floor()).unsqueeze(1)
-        sample = torch.arange(longest, device=values.device)
-        kept = values * ((sample >= start) & (sample < end))
-        kept = functional.pad(kept, (2, 3))  # what lies outside is silent
         speed = 2 ** (symmetric(batch, self.speed_semitones, generator) / 12).to(values.device)
         silence = torch.rand(2, batch, generator=generator) * self.silence_seconds
         before, after = (silence * self.sample_rate).round().to(values.device)
         total = ((end - start).squeeze(1) / speed).round() + before + after
-        at = torch.arange(int(total.max()), device=values.device)
-        source = (at - before.unsqueeze(1)) * speed.unsqueeze(1) + start
-        source = source.clamp(-1, longest)
-        whole = source.floor()
-        part = (source - whole).to(values.dtype)
-        index = whole.long() + 1
-        a, b, c, d = (kept.gather(1, index + offset) for offset in range(4))
-        bend = 2 * a - 5 * b + 4 * c - d + part * (3 * (b - c) + d - a)
-        moved = b + 0.5 * part * (c - a + part * bend)
+        at = torch.arange(int(total.max()), device=values.device, dtype=values.dtype)
+        sample = torch.arange(longest, device=values.device)
+        speed, first = speed.unsqueeze(1), start - before.unsqueeze(1) * speed.unsqueeze(1)
         mask = at < total.unsqueeze(1)
-        return moved * mask, mask
+        moved = values.new_empty(batch, len(at))
+        for rows in parts(moved):
+            kept = values[rows] * ((sample >= start[rows]) & (sample < end[rows]))
+            kept = functional.pad(kept, (2, 3))  # what lies outside is silent
+            source = torch.addcmul(first[rows] + 1, at, speed[rows]).clamp_(0, longest + 1)
+            index = source.long()
+            part = source.frac_()
+            a, b, c, d = (kept[:, i : i + longest + 2].gather(1, index) for i in range(4))
+            cubic = (d - a).add_(b - c, alpha=3)
+            square = (a + c).sub_(b, alpha=2).sub_(cubic)
+            slope = torch.addcmul(c - a, part, square.addcmul_(part, cubic))
+            torch.mul(torch.addcmul(b, part, slope, value=0.5), mask[rows], out=moved[rows])
+        return moved, mask

@@ -48,30 +48,47 @@ class ImageAugment(Augment):
         self, values: Tensor, mask: Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Return changed pictures, float where anything changes, and ``mask`` as it was."""
-        return self.change(values.unsqueeze(1), generator).squeeze(1), mask
+        return self.change(values.unsqueeze(1), None, generator).squeeze(1), mask
 
-    def change(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return ``(batch, frames, 3, height, width)``, all frames of an item changed alike."""
-        batch, frames, channels, height, width = values.shape
-        if any((self.degrees, self.scale, self.shear_degrees, self.shift, self.elastic)):
-            grid = self._grid(batch, height, width, generator).to(values.device)
-            grid = grid.repeat_interleave(frames, 0)
-            flat = values.reshape(-1, channels, height, width).float()
-            moved = functional.grid_sample(flat, grid, padding_mode="border", align_corners=False)
-            values = moved.view(batch, frames, channels, height, width)
+    def change(
+        self, values: Tensor, kept: Tensor | None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return clips ``(batch, frames, 3, height, width)``, all frames of one changed alike.
+
+        Args:
+            values: clips of the same shape.
+            kept: bool ``(batch, frames)``, at least one a clip; other frames turn black, which
+                saves their time. None for all.
+            generator: source of all randomness.
+        """
+        batch, count, _, height, width = values.shape
+        device, moves = values.device, self._moves()
+        if not (moves or self.contrast or self.brightness or self.erase):
+            return values
+        if kept is None:
+            kept = torch.ones(batch, count, dtype=torch.bool, device=device)
+        clip, frames = kept.nonzero()[:, 0], values[kept].float()
+        if moves:
+            grid = self._grid(batch, height, width, generator).to(device)[clip]
+            frames = functional.grid_sample(
+                frames, grid, padding_mode="border", align_corners=False
+            )
         if self.contrast or self.brightness:
-            values = values.float()
-            middle = values.mean((1, 2, 3, 4), keepdim=True)
-            factor = torch.exp(symmetric(batch, math.log1p(self.contrast), generator))
-            factor = factor.to(values.device)
-            offset = 255 * symmetric(batch, self.brightness, generator).to(values.device)
-            shape = (-1, 1, 1, 1, 1)
-            values = (values - middle) * factor.view(shape) + middle + offset.view(shape)
-            values = values.clamp(0, 255)
+            factor = torch.exp(symmetric(batch, math.log1p(self.contrast), generator)).to(device)
+            offset = 255 * symmetric(batch, self.brightness, generator).to(device)
+            means = frames.new_zeros(kept.shape)
+            means[kept] = frames.mean((1, 2, 3))
+            offset = offset + means.sum(1) / kept.sum(1) * (1 - factor)
+            factor, offset = (each[clip].view(-1, 1, 1, 1) for each in (factor, offset))
+            frames = torch.addcmul(offset, frames, factor).clamp_(0, 255)
         if self.erase:
-            kept = self._kept(batch, height, width, generator).to(values.device)
-            values = values.float() * kept[:, None, None]
-        return values
+            frames = frames * self._unerased(batch, height, width, generator).to(device)[clip]
+        changed = frames.new_zeros(values.shape)
+        changed[kept] = frames
+        return changed
+
+    def _moves(self) -> bool:
+        return any((self.degrees, self.scale, self.shear_degrees, self.shift, self.elastic))
 
     def _grid(
         self, batch: int, height: int, width: int, generator: torch.Generator | None
@@ -92,7 +109,7 @@ class ImageAugment(Augment):
             grid = grid + field.permute(0, 2, 3, 1)
         return grid
 
-    def _kept(
+    def _unerased(
         self, batch: int, height: int, width: int, generator: torch.Generator | None
     ) -> Tensor:
         side = torch.rand(batch, 1, generator=generator) * self.erase
@@ -101,11 +118,11 @@ class ImageAugment(Augment):
             begin = torch.rand(batch, 1, generator=generator) * (1 - side)
             at = (torch.arange(length) + 0.5) / length
             kept.append((at < begin) | (at > begin + side))
-        return kept[0].unsqueeze(2) | kept[1].unsqueeze(1)
+        return (kept[0].unsqueeze(2) | kept[1].unsqueeze(1)).unsqueeze(1)
 
 
 class VideoAugment(Augment):
-    """Clips ``(batch, frames, 3, height, width)``: each changed as one picture, frames dropped.
+    """Clips ``(batch, frames, 3, height, width)``: frames dropped, the rest changed as one picture.
 
     Args:
         image: what happens to all frames of a clip alike; None for nothing.
@@ -120,12 +137,12 @@ class VideoAugment(Augment):
         self, values: Tensor, mask: Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Return changed clips and the mask ``(batch, frames)`` of the frames that stay."""
-        if self.image is not None:
-            values = self.image.change(values, generator)
         if self.drop:
             valid = values.new_ones(values.shape[:2], dtype=torch.bool) if mask is None else mask
             chance = torch.rand(valid.shape, generator=generator).to(valid.device)
             chance = chance.masked_fill(~valid, -1)
             luckiest = chance == chance.amax(1, keepdim=True)
             mask = valid & ((chance >= self.drop) | luckiest)
+        if self.image is not None:
+            values = self.image.change(values, mask, generator)
         return values, mask

@@ -143,9 +143,8 @@ def of_space(log: Log, vectors: Path, scale: float) -> np.ndarray:
 
 
 def log_popularity(counts: np.ndarray) -> np.ndarray:
-    """Return the logarithms of counts ``(items,)``; items that nobody took get the others' mean."""
-    logs = np.log(np.maximum(counts, 1))
-    return np.where(counts > 0, logs, logs[counts > 0].mean())
+    """Return the logarithms of counts ``(items,)``; what nobody took counts as the others' mean."""
+    return np.log(np.where(counts > 0, counts, counts[counts > 0].mean()))
 
 
 def learned_scale(folder: Path) -> float:

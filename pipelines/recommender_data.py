@@ -28,7 +28,7 @@ TASTE_SHARPNESS = 3.0
 KNOT_DAYS = 30
 KEPT_OF_TASTE = 0.8  # correlation from knot to knot
 FIRST_DAY = np.datetime64("2025-01-01", "s")
-ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 20_000
 ROUNDS = 10  # of showing others to those who would take an item again
 
 

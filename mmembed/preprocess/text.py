@@ -145,6 +145,11 @@ class TextPreprocess(Preprocess):
         )
         return dataclasses.replace(self, tokenizer=learnt)
 
+    def learnt(self) -> str:
+        """Return the size of the tokenizer."""
+        held = self.tokenizer
+        return f"tokenizer of {held.size:,} tokens" if isinstance(held, Tokenizer) else ""
+
     def spans(self, info: MediaInfo) -> list[AnySpan | None]:
         """Return the segments of a text; ``[None]`` for one that fits whole."""
         text = info.text or ""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +20,13 @@ from mmembed.errors import ConfigError
 from mmembed.errors.plain_text import one_line
 from mmembed.preprocess import tokenizer_json
 from mmembed.preprocess.asset import Asset
+from mmembed.preprocess.unigram_training import learnt_pieces
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 SMALLEST_VOCABULARY = 8
-MOST_JSON_BYTES = 64 << 20
+SEEDS_A_PIECE = 4  # byte pairs that unigrams are chosen from
+LONGEST_PIECE = 16  # characters
+LARGEST_FILE_BYTES = 64 << 20
 WORD_STARTS = ("▁", "Ġ")  # SentencePiece's, and that of byte-level BPE
 WORD_GOES_ON = "##"  # WordPiece's
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -70,12 +72,11 @@ class Tokenizer(Asset):
         vocabulary: int = 8000,
         lowercase: bool = False,
     ) -> Tokenizer:
-        """Return a tokenizer that is learnt from texts.
+        """Return a tokenizer that is learnt from texts; equal texts give an equal one.
 
-        Equal texts give an equal one, but for ``unigram``, whose library sums the same numbers in
-        an order of chance: two of its tokenizers may differ in a few tokens. Texts are normalised
-        (Unicode's NFKC); words are what stands between white space, and punctuation is taken off
-        them.
+        Texts are normalised (Unicode's NFKC); words are what stands between white space, and
+        punctuation is taken off them. The characters that have no room in half of the vocabulary,
+        the least frequent ones, are unknown.
 
         Args:
             texts: to learn from; ten short phrases will do.
@@ -92,40 +93,11 @@ class Tokenizer(Asset):
             most = tokenizer_json.LARGEST_VOCABULARY
             message = f"must be from {SMALLEST_VOCABULARY} to {most:,}"
             raise ConfigError(message, "vocabulary", vocabulary)
-        held = (text for text in map(_encodable, texts) if text.strip())
-        first = next(held, None)
-        if first is None:
+        held = [text for text in map(_encodable, texts) if text.strip()]
+        if not held:
             raise ConfigError("there is no text to learn a tokenizer from")
-        steps = [normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])]
-        settings: dict[str, Any] = {
-            "vocab_size": vocabulary,
-            "special_tokens": [PADDING, UNKNOWN],
-            "show_progress": False,
-        }
-        pieces: list[Any] = [pre_tokenizers.Punctuation()]
-        if model != "word":
-            pieces = [pre_tokenizers.Metaspace(prepend_scheme="always"), *pieces]
-        kind: Any = models.WordLevel(unk_token=UNKNOWN)
-        trainer: Any = trainers.WordLevelTrainer(**settings)
-        if model == "unigram":
-            kind, trainer = models.Unigram(), trainers.UnigramTrainer(unk_token=UNKNOWN, **settings)
-        elif model == "bpe":
-            kind = models.BPE(unk_token=UNKNOWN, fuse_unk=True)
-        learning = tokenizers.Tokenizer(kind)
-        learning.normalizer = normalizers.Sequence(steps)
-        learning.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.WhitespaceSplit(), *pieces]
-        )
-        every = [first, *held]
-        if model == "bpe":
-            letters = _most_frequent_letters(every, learning.normalizer, vocabulary // 2)
-            trainer = trainers.BpeTrainer(
-                initial_alphabet=letters, limit_alphabet=len(letters), **settings
-            )
-        with _one_thread():
-            _guarded(lambda: learning.train_from_iterator(every, trainer), "can't be trained")
-        trained = tokenizer_json.without_surroundings(learning.to_str(), drop_added=True)
-        return cls._usable(trained)
+        made = _guarded(lambda: _trained(held, model, vocabulary, lowercase), "can't be trained")
+        return cls._usable(tokenizer_json.without_surroundings(made.to_str(), drop_added=True))
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Tokenizer:
@@ -137,8 +109,8 @@ class Tokenizer(Asset):
             ConfigError: no such file, or no tokenizer in it that can be used.
         """
         try:
-            if os.path.getsize(path) > MOST_JSON_BYTES:
-                raise ConfigError(f"is larger than {MOST_JSON_BYTES >> 20} MiB")
+            if os.path.getsize(path) > LARGEST_FILE_BYTES:
+                raise ConfigError(f"is larger than {LARGEST_FILE_BYTES >> 20} MiB")
             content = Path(path).read_text("utf-8-sig")
             return cls._usable(tokenizer_json.without_surroundings(content))
         except (ConfigError, OSError, ValueError) as error:
@@ -148,8 +120,8 @@ class Tokenizer(Asset):
     @classmethod
     def from_bytes(cls, data: bytes) -> Tokenizer:
         """Return the tokenizer that :meth:`to_bytes` wrote."""
-        if len(data) > MOST_JSON_BYTES:
-            raise ConfigError(f"is larger than {MOST_JSON_BYTES >> 20} MiB")
+        if len(data) > LARGEST_FILE_BYTES:
+            raise ConfigError(f"is larger than {LARGEST_FILE_BYTES >> 20} MiB")
         try:
             return cls._usable(data.decode("utf-8"))
         except UnicodeDecodeError as error:
@@ -223,6 +195,61 @@ class Tokenizer(Asset):
         return functools.lru_cache(REMEMBERED)(encode)
 
 
+def _trained(
+    texts: Sequence[str], model: Model, vocabulary: int, lowercase: bool
+) -> tokenizers.Tokenizer:
+    """Return a tokenizer of the library, learnt from texts."""
+    steps = [normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])]
+    pieces: list[Any] = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    if model != "word":
+        pieces.insert(1, pre_tokenizers.Metaspace(prepend_scheme="always"))
+    learning = tokenizers.Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+    learning.normalizer = normalizers.Sequence(steps)
+    learning.pre_tokenizer = pre_tokenizers.Sequence(pieces)
+    special = [PADDING, UNKNOWN]
+    if model == "word":
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=vocabulary, special_tokens=special, show_progress=False
+        )
+        with _one_thread():
+            learning.train_from_iterator(texts, trainer)
+        return learning
+    words = Counter(
+        word
+        for text in texts
+        for word, _ in learning.pre_tokenizer.pre_tokenize_str(
+            learning.normalizer.normalize_str(text)
+        )
+    )
+    alphabet = _alphabet(words, vocabulary // 2)  # the library chooses by chance among equals
+    learning.model = models.BPE(unk_token=UNKNOWN, fuse_unk=True)
+    pairs = trainers.BpeTrainer(
+        vocab_size=vocabulary * (SEEDS_A_PIECE if model == "unigram" else 1),
+        special_tokens=special,
+        show_progress=False,
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        max_token_length=LONGEST_PIECE if model == "unigram" else None,
+    )
+    with _one_thread():
+        learning.train_from_iterator(texts, pairs)
+    if model == "unigram":
+        seeds = learning.get_vocab().keys() - set(special)
+        scores = learnt_pieces(words, seeds, vocabulary - len(special))
+        whole = [*((name, 0.0) for name in special), *scores.items()]
+        learning.model = models.Unigram(whole, special.index(UNKNOWN), False)
+    return learning
+
+
+def _alphabet(words: Counter[str], most: int) -> list[str]:
+    """Return the most frequent characters of words, in a fixed order."""
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            counts[character] += count
+    return sorted(counts, key=lambda character: (-counts[character], character))[:most]
+
+
 def _guarded(call: Callable[[], Result], what: str) -> Result:
     """Return what a call of the library gives; its panics are no ``Exception``."""
     try:
@@ -231,14 +258,6 @@ def _guarded(call: Callable[[], Result], what: str) -> Result:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise ConfigError(f"the tokenizer {what}: {one_line(error)}") from None
-
-
-def _most_frequent_letters(texts: list[str], normalizer: Any, most: int) -> list[str]:
-    """Return the letters that BPE starts from: of equally frequent ones always the same."""
-    counts = Counter(itertools.chain.from_iterable(map(normalizer.normalize_str, texts)))
-    letters = [letter for letter in counts if not letter.isspace()]
-    letters.sort(key=lambda letter: (-counts[letter], letter))
-    return sorted({WORD_STARTS[0], *letters[: most - 1]})
 
 
 def _encodable(text: str) -> str:

@@ -83,6 +83,7 @@ def check(parts: dict[str, Any]) -> None:
         if parts.get(name) is not None:
             raise ConfigError(f"{name} must be null")
     _check_model(parts["model"])
+    tokens_of(parts)
     for name, known in STEPS.items():
         growth = 1
         for number, part in enumerate(_inside(parts.get(name))):

@@ -28,7 +28,7 @@ from mmembed.space.space_json import (
     trusted_packages,
 )
 
-MOST_ASSET_BYTES = 1 << 28
+MOST_ASSET_BYTES = 1 << 26
 
 
 def load_space(

@@ -54,7 +54,7 @@ def test_recommended_are_the_largest_products_with_the_bonus_added() -> None:
 
 
 def test_popularity_counts_users_and_leaves_out_what_a_user_has() -> None:
-    before = matrix([[0, 1, 2], [0, 1], [0], [*range(3, 30)]], 40)
+    before = matrix([[0, 1, 2], [0, 1], [0], [*range(3, 30)]], 60)
     assert baselines.popularity(before)[:4].tolist() == [3, 2, 1, 1]
     best = baselines.most_popular(before)
     assert best[2, :2].tolist() == [1, 2]
@@ -70,7 +70,7 @@ def test_als_finds_the_items_of_a_users_own_kind() -> None:
     als = baselines.Als(factors=8, iterations=10)
     best = als.recommend(matrix(rows, 80))
     own = [np.isin(row, halves[user % 2]).mean() for user, row in enumerate(best)]
-    assert np.mean(own) > 0.95
+    assert np.mean(own) > 0.8  # by chance 0.38
     assert (als.recommend(matrix(rows, 80)) == best).all()
 
 

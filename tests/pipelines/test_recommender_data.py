@@ -105,7 +105,7 @@ def test_items_have_three_to_eight_tags_that_tell_their_place() -> None:
     unit = world.places / np.linalg.norm(world.places, axis=1, keepdims=True)
     near, shared = unit @ unit.T, world.tagged.astype(float) @ world.tagged.T
     off = ~np.eye(len(unit), dtype=bool)
-    assert near[off & (shared >= 2)].mean() > 0.35
+    assert near[off & (shared >= 2)].mean() > 0.2
     assert abs(near[off & (shared == 0)].mean()) < 0.1
 
 

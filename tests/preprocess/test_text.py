@@ -197,6 +197,8 @@ def test_fitted_learns_once_and_keeps_what_it_has() -> None:
     assert learnt == first.fitted(PHRASES) == replace(learnt)
     assert learnt.fitted(["something else"]) is learnt
     assert replace(learnt, tokenizer=None) == first
+    size = learnt.tokenizer.size
+    assert (first.learnt(), learnt.learnt()) == ("", f"tokenizer of {size} tokens")
     again = pickle.loads(pickle.dumps(learnt))
     assert (again, again.is_fitted, hash(again)) == (learnt, True, hash(learnt))
 

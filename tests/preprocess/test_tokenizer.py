@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -130,53 +128,6 @@ def test_literal_names_of_special_tokens_are_words_like_any(trained: Tokenizer) 
     assert len(numbers) > 4
 
 
-PROGRAM = """
-import sys
-from mmembed.preprocess.tokenizer import Tokenizer
-texts = [line for line in open(sys.argv[1], encoding="utf-8").read().split(". ") if line.strip()]
-for model in ("bpe", "word"):
-    print(Tokenizer.train(texts, model, 600).digest)
-"""
-
-
-def prose() -> str:
-    """The words of this package's own docstrings: a few hundred sentences."""
-    folder = Path(tokenizer_module.__file__).parent
-    return ". ".join(path.read_text("utf-8") for path in sorted(folder.glob("*.py")))
-
-
-def test_training_gives_the_same_in_every_process(tmp_path: Path) -> None:
-    (tmp_path / "prose.txt").write_text(prose().replace("\n", " "), "utf-8")
-    said = [
-        subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(tmp_path / "prose.txt")],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for _ in range(3)
-    ]
-    assert said[0].count("\n") == 2
-    assert len(set(said)) == 1
-
-
-def test_order_of_texts_makes_no_difference() -> None:
-    for model in ("bpe", "word"):
-        assert Tokenizer.train(PHRASES, model, 60) == Tokenizer.train(PHRASES[::-1], model, 60)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_vocabulary_is_the_most_there_is(model: str) -> None:
-    texts = prose().split("\n")
-    for size in (150, 300):
-        assert Tokenizer.train(texts, model, size).size <= size
-
-
-def test_too_few_tokens_for_the_characters_are_refused_in_one_line() -> None:
-    with pytest.raises(ConfigError, match="the tokenizer can't be trained: .* vocabulary"):
-        Tokenizer.train(PHRASES, "unigram", 20)
-
-
 def test_a_tokenizer_is_a_value_that_travels(trained: Tokenizer) -> None:
     trained.encode("a")  # the library's own object is made, and stays here
     for again in (
@@ -204,29 +155,75 @@ def test_words_are_tokens_that_begin_one() -> None:
     assert not {"[PAD]", "[UNK]", ""} & set(words)
 
 
-@pytest.mark.parametrize("texts", [[], ["", "  \n"]])
-def test_no_text_is_nothing_to_learn_from(texts: list[str]) -> None:
-    for model in MODELS:
-        with pytest.raises(ConfigError, match="no text to learn a tokenizer from"):
-            Tokenizer.train(texts, model)
+def test_file_of_another_is_read_without_what_surrounds_a_text(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.read(other(tmp_path))
+    numbers, offsets = tokenizer.encode("hello world there hello hello")
+    assert numbers.tolist() == [4, 5, 6, 1, 4, 4]  # each moved up by one: 0 is padding
+    assert offsets[:3].tolist() == [[0, 5], [6, 9], [9, 11]]
+    assert tokenizer.size == 7
+    assert tokenizer.words() == {"[CLS]": 2, "[SEP]": 3, "hello": 4, "wor": 5}
+    assert Tokenizer.from_bytes(tokenizer.to_bytes()) == tokenizer
 
 
-@pytest.mark.parametrize("vocabulary", [7, (1 << 20) + 1])
-def test_vocabulary_has_bounds(vocabulary: int) -> None:
-    with pytest.raises(ConfigError, match=f"vocabulary={vocabulary}: must be from 8 to 1,048,576"):
-        Tokenizer.train(PHRASES, "bpe", vocabulary)
+def test_file_of_our_own_keeps_its_numbers(trained: Tokenizer, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(trained.to_bytes())
+    again = Tokenizer.read(tmp_path / "a.json")
+    assert again.numbers == trained.numbers
+    assert again.encode(PHRASES[0])[0].tolist() == trained.encode(PHRASES[0])[0].tolist()
 
 
-def test_a_forked_process_may_use_what_was_trained() -> None:
-    program = (
-        "import os\n"
-        "from mmembed.preprocess.tokenizer import Tokenizer\n"
-        "made = Tokenizer.train(['one two', 'two three'] * 50, 'bpe', 30)\n"
-        "made.encode('one')\n"
-        "child = os.fork()\n"
-        "if not child:\n"
-        "    os._exit(0 if len(made.encode('two three')[0]) else 1)\n"
-        "print(os.waitpid(child, 0)[1], os.environ.get('TOKENIZERS_PARALLELISM'))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("0 None\n", "")
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "No such file"),
+        (b"\xff\xfe\x00", "can't decode"),
+        (b"{}", "is no tokenizer.json"),
+        (b'{"model": {"type": "WordLevel", "vocab": {"a": 0}}}', "the tokenizer can't be used"),
+    ],
+)
+def test_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "tokenizer.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=says) as caught:
+        Tokenizer.read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"\xff", "is not UTF-8"),
+        (b"nothing", "is not JSON"),
+        (b'{"model": {"vocab": {"a": 0}}, "padding": {}}', "padding must be null"),
+        (
+            b'{"version":"1.0","model":{"type":"BPE","vocab":{"a":0},"merges":["a b"]}}',
+            "can't be used",
+        ),
+    ],
+)
+def test_bytes_of_a_stranger_are_checked(data: bytes, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Tokenizer.from_bytes(data)
+
+
+def test_a_large_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer_module, "LARGEST_FILE_BYTES", 10 << 20)
+    path = tmp_path / "large.json"
+    path.write_bytes(b" " * ((10 << 20) + 1))
+    with pytest.raises(ConfigError, match="is larger than 10 MiB"):
+        Tokenizer.read(path)
+    with pytest.raises(ConfigError, match="is larger than 10 MiB"):
+        Tokenizer.from_bytes(path.read_bytes())
+
+
+def test_a_pattern_without_end_and_a_missing_token_are_one_line(tmp_path: Path) -> None:
+    split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated"}
+    endless = Tokenizer.read(other(tmp_path, pre_tokenizer=split | {"invert": False}))
+    lacking = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "[UNK]"}
+    unknown = Tokenizer.read(other(tmp_path, model=lacking, added_tokens=[]))
+    for tokenizer, text in ((endless, "a" * 60 + "b"), (unknown, "b")):
+        with pytest.raises(ConfigError, match="the tokenizer can't take this text") as caught:
+            tokenizer.encode(text)
+        assert "\n" not in str(caught.value)

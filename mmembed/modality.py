@@ -7,6 +7,7 @@ from its content (:mod:`mmembed.media.probe`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +67,11 @@ def kind_named(name: Modality) -> Kind:
     if name not in _KINDS:
         raise ValueError(f"{name} is no modality; there are {', '.join(_KINDS)}")
     return _KINDS[name]
+
+
+def any_in_cells(names: Iterable[Modality]) -> bool:
+    """Return whether items of one of some modalities lie in the cells of a manifest."""
+    return any(kind_named(name).in_cells for name in names)
 
 
 def register(kind: Kind) -> None:

@@ -66,7 +66,7 @@ class Decoder:
                 info = probe(file)
                 modality = modality or info.modality
                 field = request.field or self._field_of(info.modality)
-                refusal = self._refusal(request.field, info)
+                refusal = self._refusal(field, info)
                 if field is None or refusal:
                     return DecodeFailure("probe", "MediaError", refusal, modality=modality)
                 self._check_limits(file, info)
@@ -100,15 +100,14 @@ class Decoder:
         fields = [field for field, each in self.preprocess.items() if each.modality == kind]
         return fields[0] if len(fields) == 1 else None
 
-    def _refusal(self, wanted: str | None, info: MediaInfo) -> str:
-        kind, known = self._kind(wanted) or info.modality, ", ".join(self.preprocess)
-        if wanted is None and self._field_of(kind) is None:
-            return f"is {kind}; only {known} is embedded here"
-        if wanted is not None and wanted not in self.preprocess:
-            return f"is {wanted}; only {known} is embedded here"
+    def _refusal(self, field: str | None, info: MediaInfo) -> str:
+        if field is None or field not in self.preprocess:
+            known = ", ".join(self.preprocess)
+            return f"is {field or info.modality}; only {known} is embedded here"
+        kind = self.preprocess[field].modality
         sound_track = kind == "audio" and info.modality == "video" and info.has_audio
         if kind != info.modality and not sound_track:
-            return f"is {info.modality} by its content, but the manifest says {wanted}"
+            return f"is {info.modality} by its content, but the manifest says {field}"
         return ""
 
     def _check_limits(self, file: MediaFile, info: MediaInfo) -> None:
@@ -200,8 +199,7 @@ class Decoder:
         for span in self.preprocess[field].spans(info):
             yield field, span
         heard = info.has_audio and info.sound_seconds != 0
-        sound = self._field_of("audio")
-        wants = self.with_sound and request.field is None and info.modality == "video"
-        if wants and heard and sound is not None:
-            for span in self.preprocess[sound].spans(info):
-                yield sound, span
+        if self.with_sound and request.field is None and info.modality == "video" and heard:
+            sound = self._field_of("audio")
+            for span in self.preprocess[sound].spans(info) if sound else ():
+                yield str(sound), span

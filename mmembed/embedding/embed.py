@@ -19,7 +19,7 @@ from mmembed.embedding.settings import Limits, Machine, Pass, RowOptions, groupe
 from mmembed.errors import ConfigError, ManifestError, VerdictError
 from mmembed.media.decode_revision import DECODE_REVISION
 from mmembed.media.source_file import printable
-from mmembed.modality import kind_named
+from mmembed.modality import any_in_cells
 from mmembed.paths import place
 from mmembed.space.space_json import chosen_fields, read_card, trusted_packages
 from mmembed.store.dataset import EmbeddingDataset
@@ -102,7 +102,7 @@ def embed_as(
     )
     into = EmbeddingDataset(dataset)
     provenance = agreed_provenance(into, asked, listing)
-    with_cells = any(kind_named(kind).in_cells for kind in fields.values())
+    with_cells = any_in_cells(fields.values())
     schema = row_schema(provenance, listing.carried_types, rows.vector_type, with_cells=with_cells)
     files = Catalog(listing, share, rows.checksum)
     if files.total == 0:

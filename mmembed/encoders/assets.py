@@ -52,16 +52,11 @@ def asset_class(name: str) -> type[Asset]:
     return getattr(importlib.import_module(module), kind)
 
 
-def is_asset_description(value: Any) -> bool:
-    """Return whether JSON data stands for an asset."""
-    return isinstance(value, dict) and set(value) == {"asset", "sha256"}
-
-
 def build_asset(description: dict[str, Any], where: str, assets: AssetReader | None) -> Asset:
     """Return the asset that a description stands for.
 
     Args:
-        description: as :func:`is_asset_description` knows it, possibly a stranger's.
+        description: of an asset, possibly a stranger's.
         where: names it in errors.
         assets: gives the asset, which is compared with the description; None if there are none.
 

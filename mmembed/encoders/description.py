@@ -17,19 +17,14 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from mmembed.encoders.assets import (
-    AssetReader,
-    build_asset,
-    describe_asset,
-    is_asset_description,
-)
+from mmembed.encoders.assets import AssetReader, build_asset, describe_asset
 from mmembed.encoders.base import Encoder
 from mmembed.encoders.model_arguments import checked_model_arguments, lasting_model_arguments
 from mmembed.encoders.spectrogram import Spectrogram
 from mmembed.encoders.token_bodies import TokenBody
 from mmembed.errors import SpaceError
 from mmembed.errors.plain_text import brief, one_line
-from mmembed.preprocess.asset import Asset
+from mmembed.preprocess.asset import Asset, is_asset_description
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.category import MOST_BUCKETS
 

@@ -168,12 +168,13 @@ def _decoded(sample: list[File], model: Space) -> tuple[Counter[str], Items]:
     """Return the seconds of decoding and transforming, and field and values of each file."""
     cost: Counter[str] = Counter()
     items: Items = []
+    preprocess = model.preprocess
     for file in sample:
         try:
             with _timed(cost, "decode"), _opened(file) as source:
                 info = probe(source)
                 name = model.field_of(file.field or info.modality)
-                work = model.preprocess[name]
+                work = preprocess[name]
                 media = [work.load(source, span) for span in work.spans(info)]
             with _timed(cost, "transform"):
                 items.append((name, [work(each) for each in media]))

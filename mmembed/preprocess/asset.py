@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import Self
 
@@ -50,6 +50,11 @@ class Asset(ABC):
     def file_name(self) -> str:
         """The name of its file in the folder of a space."""
         return asset_file_name(self.digest, self.suffix)
+
+
+def is_asset_description(value: Any) -> bool:
+    """Return whether JSON data stands for an asset: by its class and its digest."""
+    return isinstance(value, dict) and set(value) == {"asset", "sha256"}
 
 
 def asset_file_name(digest: str, suffix: str) -> str:

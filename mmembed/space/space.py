@@ -230,7 +230,8 @@ class Space(nn.Module):
         check_options(batch_size, truncate_dim, on_error, self.dim)
         check = PrecisionCheck(self.embed_batch, precision, warnings.warn)
         kind = kind_in_cells(self.fields, field and self.field_of(field))
-        name = self.field_of(field or kind or "") if field or kind else None
+        wanted = kind if field is None else field
+        name = None if wanted is None else self.field_of(wanted)
         chosen = self.preprocess if name is None else {name: self.preprocess[name]}
         preprocess = prompted_fields(chosen, prompt)
         values = (self._values(given, name, kind, preprocess) for given in inputs)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from mmembed.errors import ConfigError, SpaceError
 from mmembed.errors.plain_text import brief, one_line
 from mmembed.modality import Modality, kinds
-from mmembed.preprocess.asset import Asset, asset_file_name
+from mmembed.preprocess.asset import Asset, asset_file_name, is_asset_description
 
 FORMAT = 1
 CARD = "space.json"
@@ -128,7 +128,7 @@ def asset_files(description: Any) -> list[str]:
     """Return the names of the files of the assets that a description names."""
     if isinstance(description, dict):
         digest = description.get("sha256")
-        if set(description) == {"asset", "sha256"} and isinstance(digest, str):
+        if is_asset_description(description) and isinstance(digest, str):
             return [asset_file_name(digest, Asset.suffix)]
         return [name for part in description.values() for name in asset_files(part)]
     return []

@@ -40,9 +40,9 @@ def contents(column: pa.ChunkedArray, kind: Modality, where: str) -> pa.ChunkedA
     if kind == "category":
         return pa.chunked_array([pa.array(_categories(column, where), pa.string())])
     if not types.is_list(column.type) and not types.is_large_list(column.type):
-        return _texts(column, where)
+        return texts(column, where)
     lists = [
-        [text for text in _texts(pa.chunked_array([pa.array(cell)]), where).to_pylist() if text]
+        [text for text in texts(pa.chunked_array([pa.array(cell)]), where).to_pylist() if text]
         if cell
         else []
         for cell in column.to_pylist()
@@ -88,12 +88,18 @@ def content_hash(content: str) -> str:
     return hashlib.blake2b(data, digest_size=HASH_BYTES).hexdigest()
 
 
-def _texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+def texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Return a column of texts or numbers as strings; an empty one is null.
+
+    Raises:
+        ManifestError: its type can't be told as a text.
+    """
     try:
-        texts = column.cast(pa.string())
+        strings = column.cast(pa.string())
     except pa.ArrowException:
-        raise ManifestError(f"{where} holds {one_line(column.type)}, which is no text") from None
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+        held = one_line(column.type)
+        raise ManifestError(f"{where} holds {held}, which is no text or number") from None
+    return pc.if_else(pc.equal(strings, ""), pa.scalar(None, pa.string()), strings)
 
 
 def _categories(column: pa.ChunkedArray, where: str) -> Iterator[str | None]:

@@ -19,11 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mmembed.errors import ManifestError, StoreError
-from mmembed.errors.plain_text import one_line
 from mmembed.media.folder import is_folder
 from mmembed.modality import Modality, kinds
 from mmembed.paths import Place, place
-from mmembed.store.cells import contents
+from mmembed.store.cells import contents, texts
 from mmembed.store.external import read_table
 
 USUAL = ("image", "audio", "video", "text")  # columns that every manifest has, maybe empty
@@ -126,17 +125,8 @@ def _complete(table: pa.Table, path: Place, known: Fields, fields: Fields) -> pa
         elif name in known and kinds()[known[name]].in_cells:
             columns[name] = contents(table[name], known[name], f"{path}: column {name}")
         else:
-            columns[name] = _texts(table[name], f"{path}: column {name}")
+            columns[name] = texts(table[name], f"{path}: column {name}")
     return pa.table(columns)
-
-
-def _texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    try:
-        texts = column.cast(pa.string())
-    except pa.ArrowException:
-        held = one_line(column.type)
-        raise ManifestError(f"{where} holds {held}, which is no text or number") from None
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
 def _check_rows(table: pa.Table, path: Place, known: Fields) -> None:

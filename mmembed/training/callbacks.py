@@ -38,6 +38,11 @@ class SaveSpace(pl.Callback):
         self.folder, self.weights = Path(folder), weights
         self._began = time.time()
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse a space that can't be saved, before it is trained in vain."""
+        module: Any = pl_module
+        module.space.describe()
+
     @torch.no_grad()
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the space."""

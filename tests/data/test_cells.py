@@ -18,9 +18,10 @@ from mmembed.data.samples import MediaDataset, probe_files
 from mmembed.media.file import MediaFile
 from mmembed.preprocess.audio import AudioPreprocess
 from mmembed.preprocess.base import Preprocess
-from tests.data.word_list import WordList, WordPreprocess
+from mmembed.preprocess.vocabulary import Vocabulary
+from tests.data.word_list import WordPreprocess
 
-WORDS = WordPreprocess(WordList(("a", "b", "c", "d", "e", "f")))
+WORDS = WordPreprocess(Vocabulary.of(["a", "b", "c", "d", "e", "f"]))
 NO_CODES: dict[str, dict[str, int]] = {"label": {}, "group": {}}
 
 
@@ -59,7 +60,7 @@ def test_cells_are_padded_to_the_bucket_of_the_longest_with_their_mask(tmp_path:
 
 
 def test_two_fields_of_a_kind_have_a_column_and_a_preprocess_each(tmp_path: Path) -> None:
-    few = WordPreprocess(WordList(("b",)))
+    few = WordPreprocess(Vocabulary.of(["b"]))
     columns = {"title": ["a", "b"], "body": ["a b", "b b b"]}
     batch = dataset(tmp_path, columns, {"title": WORDS, "body": few}).__getitems__([0, 1])
     assert batch.values["title"][:, 0].tolist() == [2, 3]
@@ -119,7 +120,7 @@ def test_equal_cells_are_preprocessed_once_where_there_is_room(
 def test_another_preprocess_forgets_the_values_of_the_one_before(tmp_path: Path) -> None:
     data = dataset(tmp_path, {"text": ["b"]}, {"text": WORDS}, cache_mb=1)
     assert data[0].values["text"][0, 0] == 3
-    data.adopt({"text": WordPreprocess(WordList(("b",)))})
+    data.adopt({"text": WordPreprocess(Vocabulary.of(["b"]))})
     assert data[0].values["text"][0, 0] == 2
 
 

@@ -243,6 +243,13 @@ def test_a_text_file_is_read_as_embed_reads_it_or_left_out(tmp_path: Path) -> No
         read_samples(tmp_path, FIELDS)
 
 
+def test_a_picture_that_is_called_a_text_is_left_out(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "1.txt", "png")
+    touch(tmp_path, "2.txt")
+    with pytest.warns(UserWarning, match="the first: 1.txt: is image, and no text"):
+        assert read_samples(tmp_path, FIELDS).items("text") == [["hello"]]
+
+
 def test_files_of_a_modality_of_another_package_are_told_by_their_suffix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,30 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from mmembed.errors import ConfigError, MediaError
+from mmembed.errors import MediaError
 from mmembed.media.file import opened
 from mmembed.media.probe import MediaInfo, Source, probe
 from mmembed.media.spans import AnySpan, TextSpan
-from mmembed.preprocess.asset import Asset
 from mmembed.preprocess.base import Preprocess
-
-
-@dataclass(frozen=True)
-class WordList(Asset):
-    """Words in ascending order."""
-
-    words: tuple[str, ...]
-
-    def to_bytes(self) -> bytes:
-        return "\n".join(self.words).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> WordList:
-        return cls(tuple(data.decode().split("\n")))
+from mmembed.preprocess.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -40,7 +26,7 @@ class WordPreprocess(Preprocess):
 
     modality: ClassVar[str] = "text"
 
-    known: WordList | None = None
+    known: Vocabulary | None = None
     segment_words: int = 0
 
     @property
@@ -48,13 +34,12 @@ class WordPreprocess(Preprocess):
         return self.known is not None
 
     def fitted(self, items: Iterable[str]) -> WordPreprocess:
-        words = sorted({word for item in items for word in item.split()})
-        if not words:
-            raise ConfigError("there are no words to learn")
-        return self if self.is_fitted else replace(self, known=WordList(tuple(words)))
+        if self.known is not None:
+            return self
+        return replace(self, known=Vocabulary.of(word for item in items for word in item.split()))
 
     def learnt(self) -> str:
-        return f"{len(self.known.words)} words" if self.known else ""
+        return f"{len(self.known or ())} words"
 
     def length(self, info: MediaInfo, span: AnySpan | None) -> int:
         return len((info.text or "").split())
@@ -80,5 +65,5 @@ class WordPreprocess(Preprocess):
         return text[span.start_char : span.end_char] if isinstance(span, TextSpan) else text
 
     def __call__(self, media: str) -> np.ndarray:
-        rows: dict[str, Any] = {word: i for i, word in enumerate(self.known.words, 2)}  # type: ignore[union-attr]
-        return np.array([rows.get(word, 1) for word in media.split()], np.int64)
+        places = self.known.places if self.known else {}
+        return np.array([2 + places.get(word, -1) for word in media.split()], np.int64)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,23 +18,17 @@ from PIL import Image
 from mmembed.encoders import description
 from mmembed.space.loading import load_space
 from tests.encoders import test_contract as contract
+from tests.walk_through import blocks, page, run, write_files
 
-PAGE = (Path(__file__).parents[2] / "docs" / "add-an-encoder.md").read_text("utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+PAGE = page("add-an-encoder.md")
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of the page, and media."""
     folder, rng = tmp_path_factory.mktemp("stranger"), np.random.default_rng(0)
-    for text in blocks("python"):
-        path = folder / re.match(r"# (\S+\.py)\n", text).group(1)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, "utf-8")
-    (folder / "config.yaml").write_text(blocks("yaml")[0], "utf-8")
+    write_files(PAGE, folder)
+    (folder / "config.yaml").write_text(blocks(PAGE, "yaml")[0], "utf-8")
     (folder / "media").mkdir()
     for number in range(8):
         pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
@@ -46,30 +38,24 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *words: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([".", *sys.path])}
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+def succeed(folder: Path, *words: str) -> str:
+    done = run(folder, *words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def test_its_test_passes(stranger: Path) -> None:
-    assert "2 passed" in run(stranger, "pytest", "-q", "mypackage/test_towers.py")
+    assert "2 passed" in succeed(stranger, "pytest", "-q", "mypackage/test_towers.py")
 
 
 def test_it_trains_and_embeds(stranger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--data.manifest", "media", "--data.batch_size", "4", "--trainer.accelerator", "cpu"]
-    run(stranger, "mmembed", "fit", "--config", "config.yaml", "--trainer.max_epochs", "1", *words)
+    succeed(
+        stranger, "mmembed", "fit", "--config", "config.yaml", "--trainer.max_epochs", "1", *words
+    )
     (shown,) = re.findall(r"^mmembed embed .*$", PAGE, re.MULTILINE)
     command = shown.replace("FOLDER", "media").split()[1:]
-    said = run(stranger, "mmembed", *command, "--workers", "0")
+    said = succeed(stranger, "mmembed", *command, "--workers", "0")
     assert "16" in said
     monkeypatch.syspath_prepend(str(stranger))
     space = load_space(stranger / "runs" / "space", trust="mypackage")
@@ -81,7 +67,7 @@ def test_it_trains_and_embeds(stranger: Path, monkeypatch: pytest.MonkeyPatch) -
 def example(stranger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[contract.Example]:
     """The encoder as one of mmembed's own: its row in the table, and the example of its test."""
     monkeypatch.syspath_prepend(str(stranger))
-    row, test = blocks("py")
+    row, test = blocks(PAGE, "py")
     table = yaml.safe_load("{" + row + "}")
     (name,) = table
     assert table == {name: name}

@@ -181,7 +181,7 @@ def test_what_tells_a_change_is_path_size_and_time_or_checksum(
     file = File(path, "x", None, size, mtime)
     assert file.key == file._replace(location="y", row=7).key
     assert file.digest == file._replace(location="y", row=7).digest
-    changes = [{"path": path + "x"}, {"modality": "image"}, {"size": 100}, {"mtime_ns": 100}]
+    changes = [{"path": path + "x"}, {"field": "image"}, {"size": 100}, {"mtime_ns": 100}]
     others = [file._replace(**change) for change in changes]
     assert len({file.digest, *(other.digest for other in others)}) == 5
     summed = file._replace(checksum="abc")

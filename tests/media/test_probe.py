@@ -17,7 +17,7 @@ from mmembed.errors import MediaError
 from mmembed.media.container import declared_seconds, open_container
 from mmembed.media.file import MediaFile, Source
 from mmembed.media.probe import MediaInfo, probe
-from mmembed.modality import SUFFIXES
+from mmembed.modality import kinds
 
 Make = Callable[..., Any]
 
@@ -64,7 +64,7 @@ def zoo(
 def test_every_format_is_known_by_content_under_any_name(
     zoo: dict[str, tuple[str, bytes]], tmp_path: Path
 ) -> None:
-    names = [f"file{suffix}" for suffixes in SUFFIXES.values() for suffix in sorted(suffixes)]
+    names = [f"file{suffix}" for kind in kinds().values() for suffix in sorted(kind.suffixes)]
     for i, (format, (modality, data)) in enumerate(zoo.items()):
         path = tmp_path / names[(7 * i) % len(names)]
         path.write_bytes(data)
@@ -144,7 +144,7 @@ def test_text_is_what_ends_in_txt_and_is_utf8(tmp_path: Path) -> None:
     bad.write_bytes(b"\xff\xfe\x00 not UTF-8")
     other.write_text("plain")
     assert sniff(good) == ("text", "txt")
-    assert probe(good) == MediaInfo("text", "txt")
+    assert probe(good) == MediaInfo("text", "txt", text="Grüße, 世界")
     for path in (bad, other):
         assert sniff(path) is None
         with pytest.raises(MediaError, match="is of no known format"):

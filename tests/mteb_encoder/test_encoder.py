@@ -17,26 +17,11 @@ from mmembed.errors import ConfigError, MediaError, MissingExtraError, SpaceErro
 from mmembed.mteb_encoder import MtebEncoder
 from mmembed.space.space import Space
 from tests.conftest import tiny_encoders
-from tests.mteb_encoder.conftest import CLASSES, encoded, loader, rows
+from tests.mteb_encoder.conftest import CLASSES, COLUMN, described, encoded, loader, rows
 
 mteb = pytest.importorskip("mteb")
 datasets = pytest.importorskip("datasets")
 abstasks = pytest.importorskip("mteb.abstasks")
-
-COLUMN = {"i": "image", "a": "audio", "v": "video"}
-
-
-def described(kind: str, category: str, main_score: str) -> Any:
-    return mteb.TaskMetadata(
-        name=f"Local{kind}{category}",
-        description="made on the spot",
-        type=kind,
-        category=category,
-        modalities=sorted({COLUMN[c] for c in category if c in COLUMN}),
-        main_score=main_score,
-        dataset={"path": "local", "revision": "1"},
-        eval_langs=["eng-Latn"],
-    )
 
 
 def classification(modality: str, paths: list[str]) -> Any:

@@ -17,7 +17,7 @@ from mmembed.mteb_encoder import MtebEncoder
 from mmembed.preprocess.base import Preprocess
 from mmembed.space.space import Space
 from tests.conftest import tiny_encoders
-from tests.mteb_encoder.conftest import encoded, loader
+from tests.mteb_encoder.conftest import described, encoded, loader
 
 mteb = pytest.importorskip("mteb")
 datasets = pytest.importorskip("datasets")
@@ -80,19 +80,6 @@ def letters(text: str) -> np.ndarray:
     counts = np.bincount([ord(c) % DIM for c in text], minlength=DIM).astype(np.float32)
     unit: np.ndarray = counts / np.linalg.norm(counts)
     return unit
-
-
-def described(kind: str, category: str, main_score: str) -> Any:
-    return mteb.TaskMetadata(
-        name=f"LocalText{kind}",
-        description="made on the spot",
-        type=kind,
-        category=category,
-        modalities=["text"],
-        main_score=main_score,
-        dataset={"path": "local", "revision": "1"},
-        eval_langs=["eng-Latn"],
-    )
 
 
 def test_texts_are_handed_on_as_they_stand_in_any_batches() -> None:

@@ -6,11 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import soundfile
 import yaml
 from PIL import Image
+
+
+def silent_trainer(max_epochs: int, **more: Any) -> pl.Trainer:
+    """A trainer on the CPU that shows, logs and keeps nothing."""
+    return pl.Trainer(
+        max_epochs=max_epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **more,
+    )
 
 
 @pytest.fixture(scope="session")

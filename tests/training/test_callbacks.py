@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from mmembed.cli.commands import main
+from mmembed.errors import SpaceError
 from mmembed.space.loading import load_space
 
 Write = Callable[..., str]
@@ -48,6 +49,19 @@ def test_best_weights_need_a_kept_checkpoint(written: Write, capsys: pytest.Capt
     path = written(save_space__weights="best", trainer__enable_checkpointing=False)
     assert main(["fit", "-c", path]) == 2
     assert "SaveSpace: weights is best, but no ModelCheckpoint kept" in capsys.readouterr().err
+
+
+def test_a_space_that_can_not_be_saved_is_refused_before_it_is_trained(
+    written: Write, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> None:
+        raise SpaceError("assets of this class can't be saved")
+
+    monkeypatch.setattr("mmembed.space.space.Space.describe", refused)
+    assert main(["fit", "-c", written()]) == 2
+    said = capsys.readouterr().err
+    assert "error: assets of this class can't be saved" in said
+    assert "epoch 1/2" not in said
 
 
 def test_a_trial_run_saves_nothing(written: Write) -> None:

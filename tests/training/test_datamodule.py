@@ -18,6 +18,7 @@ from mmembed.preprocess.audio import AudioPreprocess
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.image import ImagePreprocess
 from mmembed.training.datamodule import Loading, MediaDataModule
+from tests.training.conftest import silent_trainer
 
 PREPROCESS: dict[str, Preprocess] = {
     "image": ImagePreprocess(size=8),
@@ -154,15 +155,7 @@ class Recorder(pl.LightningModule):
 
 def fit(data: MediaDataModule) -> Recorder:
     recorder = Recorder()
-    trainer = pl.Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+    trainer = silent_trainer(2)
     trainer.fit(recorder, data)
     return recorder
 

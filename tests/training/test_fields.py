@@ -15,10 +15,12 @@ import torch
 from mmembed.cli.commands import main
 from mmembed.errors import ConfigError, ManifestError
 from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.vocabulary import Vocabulary
 from mmembed.space.space import Space
 from mmembed.training.datamodule import Loading, MediaDataModule
 from mmembed.training.module import ContrastiveModule
-from tests.data.word_list import WordList, WordPreprocess
+from tests.data.word_list import WordPreprocess
+from tests.training.conftest import silent_trainer
 from tests.training.word_encoder import WordEncoder
 
 Write = Callable[..., str]
@@ -29,7 +31,7 @@ def rows(count: int = 32) -> list[dict[str, Any]]:
     """Titles of a word, bodies of two texts; "rare" is a word of split val alone."""
     made = []
     for i in range(count):
-        colour, split = COLOURS[i % len(COLOURS)], "val" if i % 4 == 0 else "train"
+        colour, split = COLOURS[i % len(COLOURS)], "val" if i % 5 == 0 else "train"
         body = [f"it is {colour}", f"{colour} it is, it is" + (" rare" if split == "val" else "")]
         made.append({"title": colour, "body": body, "split": split, "group": f"g{i}"})
     return made
@@ -72,20 +74,20 @@ def test_fit_trains_two_fields_of_a_kind_and_names_them_in_lines_and_logs(
 ) -> None:
     assert main(["fit", "-c", words()]) == 0
     said = capsys.readouterr().err
-    assert "title: 8 words from 24 samples of split train\n" in said
-    assert "body: 11 words from 24 samples of split train\n" in said
-    assert "train: 24 samples (24 title, 48 body)\n" in said
-    assert "val: 8 samples (8 title, 16 body)\n" in said
+    assert "title: 8 words from 25 samples of split train\n" in said
+    assert "body: 11 words from 25 samples of split train\n" in said
+    assert "train: 25 samples (50 body, 25 title)\n" in said
+    assert "val: 7 samples (14 body, 7 title)\n" in said
     (log,) = Path("run").rglob("metrics.csv")
     logged = {name for row in csv.DictReader(log.open()) for name, value in row.items() if value}
-    assert {"train/loss/title-body", "val/title-body/mAP", "val/body/effective_rank"} <= logged
+    assert {"train/loss/body-title", "val/body-title/mAP", "val/body/effective_rank"} <= logged
 
 
 def test_a_preprocess_learns_from_split_train_alone(tmp_path: Path) -> None:
     fields: dict[str, Preprocess] = {"title": WordPreprocess(), "body": WordPreprocess()}
     data = MediaDataModule(manifest(tmp_path, rows()), fields)
     data.setup()
-    learnt = data.preprocess["body"].known.words  # type: ignore[attr-defined]
+    learnt = data.preprocess["body"].known.places  # type: ignore[attr-defined]
     assert {"it", "is", "red"} <= set(learnt)
     assert "rare" not in learnt
     assert set(data.learnt) == {"title", "body"}
@@ -97,7 +99,7 @@ def test_held_out_samples_teach_nothing_either(tmp_path: Path) -> None:
     made = [{"text": f"w{i}", "group": f"g{i}"} for i in range(40)]
     data = MediaDataModule(manifest(tmp_path, made), {"text": WordPreprocess()}, val_fraction=0.5)
     data.setup()
-    assert len(data.preprocess["text"].known.words) == 20  # type: ignore[attr-defined]
+    assert len(data.preprocess["text"].known.places) == 20  # type: ignore[attr-defined]
     (batch,) = list(data.val_dataloader())
     assert set(batch.values["text"][:, 0].tolist()) == {1}
 
@@ -105,8 +107,9 @@ def test_held_out_samples_teach_nothing_either(tmp_path: Path) -> None:
 def test_a_preprocess_that_knows_its_words_is_taken_as_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    known = WordPreprocess(WordList(("red",)))
-    data = MediaDataModule(manifest(tmp_path, rows()), {"title": known})
+    known = WordPreprocess(Vocabulary.of(["red"]))
+    made = [{"title": row["title"]} for row in rows()]
+    data = MediaDataModule(manifest(tmp_path, made), {"title": known})
     data.setup()
     assert data.preprocess["title"] is known
     assert not data.learnt
@@ -117,7 +120,7 @@ def test_resuming_equals_never_having_stopped_though_the_data_has_grown(words: W
     path = words(trainer__callbacks=[kept_checkpoints()], trainer__max_epochs=3)
     assert main(["fit", "-c", path]) == 0
     whole = state("kept/epoch=2.ckpt")
-    assert whole["learnt"]["title"] == {"known": "\n".join(sorted(COLOURS)).encode()}
+    assert whole["learnt"]["title"] == {"known": json.dumps(sorted(COLOURS)).encode()}
     Path("kept/epoch=2.ckpt").unlink()
     assert main(["fit", "-c", path, "--ckpt_path", "kept/epoch=0.ckpt"]) == 0
     resumed = state("kept/epoch=2.ckpt")
@@ -134,7 +137,7 @@ def test_a_checkpoint_brings_what_was_learnt_whatever_the_data_holds_now(
     path = words(trainer__callbacks=[kept_checkpoints()], trainer__max_epochs=1)
     assert main(["fit", "-c", path]) == 0
     capsys.readouterr()
-    more = [{"title": "aaa bbb", "body": "ccc"}, {"title": "zzz", "body": "ddd"}]
+    more = [{"title": "aaa bbb", "body": ["ccc"]}, {"title": "zzz", "body": ["ddd"]}]
     manifest(tmp_path, [*rows(), *more])
     for job in ("validate", "test", "predict"):
         assert main([job, "-c", path, "--ckpt_path", "kept/epoch=0.ckpt"]) == 0
@@ -147,16 +150,7 @@ def test_a_checkpoint_brings_what_was_learnt_whatever_the_data_holds_now(
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> pl.Trainer:
-    return pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=tmp_path,
-    )
+    return silent_trainer(1, default_root_dir=tmp_path)
 
 
 def two_fields() -> ContrastiveModule:
@@ -174,7 +168,7 @@ def test_in_python_a_checkpoint_and_trained_weights_win_over_what_data_taught(
     trainer.save_checkpoint(tmp_path / "x.ckpt")
     learnt = dict(module.space.preprocess)
     assert [module.space.encoders[field].adopted for field in learnt] == [1, 1]
-    other = manifest(tmp_path, [*rows(), {"title": "aaa", "body": "bbb"}])
+    other = manifest(tmp_path, [*rows(), {"title": "aaa", "body": ["bbb"]}])
 
     fresh = two_fields()
     again = MediaDataModule(other, fresh.space.preprocess, batch_size=8)
@@ -238,13 +232,13 @@ def test_a_folder_of_pictures_and_texts_trains(
         (
             {"text": "b"},
             {},
-            "field body: the manifest has no column body, and text could be for title or body",
+            "field body: the manifest has no column body, and text could be for body or title",
         ),
         ({}, {}, "field body has no items in split train, from which its preprocess has to learn"),
         (
             {"body": ["a", "b"]},
             {"model__pairs": {"title-text": 1.0}},
-            "model.pairs.title-text: write two of title, body with a hyphen between",
+            "model.pairs.title-text: write two of body, title with a hyphen between",
         ),
     ],
 )
@@ -273,7 +267,7 @@ def test_a_field_of_a_pair_needs_items_in_split_train(tmp_path: Path, filled: bo
             del row["body"]
     data = MediaDataModule(
         manifest(tmp_path, made),
-        {"title": WordPreprocess(), "body": WordPreprocess(WordList(("it",)))},
+        {"title": WordPreprocess(), "body": WordPreprocess(Vocabulary.of(["it"]))},
     )
     data.setup()
     data.check_items(["title"])
@@ -283,7 +277,7 @@ def test_a_field_of_a_pair_needs_items_in_split_train(tmp_path: Path, filled: bo
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*logging interval")
 def test_a_field_in_no_pair_may_lack_items(tmp_path: Path, trainer: pl.Trainer) -> None:
-    known = WordPreprocess(WordList(("it",)))
+    known = WordPreprocess(Vocabulary.of(["it"]))
     space = Space({"title": WordEncoder(), "body": WordEncoder(preprocess=known)}, dim=4)
     path = manifest(tmp_path, [{"title": row["title"]} for row in rows()])
     within = ContrastiveModule(space, pairs={"title-title": 1.0, "title-body": 0.0})
@@ -294,6 +288,5 @@ def test_a_field_in_no_pair_may_lack_items(tmp_path: Path, trainer: pl.Trainer) 
 
 
 def test_a_checkpoint_without_what_a_field_learnt_is_refused() -> None:
-    message = "the checkpoint has nothing that field title learnt; it is of another model"
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match="has nothing that field title learnt; it is of another"):
         two_fields().on_load_checkpoint({})

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from mmembed.errors import ConfigError
+from mmembed.preprocess.vocabulary import Vocabulary
 from mmembed.training.learnt_preprocess import learnt_state, with_state
-from tests.data.word_list import WordList, WordPreprocess
+from tests.data.word_list import WordPreprocess
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,12 @@ class ScaledPreprocess(WordPreprocess):
 
 
 BARE = ScaledPreprocess(segment_words=3)
-FITTED = replace(BARE, known=WordList(("a", "b")), mean=(0.5, 1.0))
+FITTED = replace(BARE, known=Vocabulary.of(["a", "b"]), mean=(0.5, 1.0))
 
 
 def test_only_learnt_arguments_are_kept_and_a_checkpoint_loads_them_safely(tmp_path: Path) -> None:
     state = learnt_state(BARE, FITTED)
-    assert state == {"known": b"a\nb", "mean": (0.5, 1.0)}
+    assert state == {"known": b'["a", "b"]', "mean": (0.5, 1.0)}
     torch.save({"learnt": {"text": state}}, tmp_path / "x.ckpt")
     loaded = torch.load(tmp_path / "x.ckpt", weights_only=True)["learnt"]["text"]
     assert with_state(BARE, loaded) == FITTED

@@ -22,7 +22,7 @@ class WordEncoder(Encoder):
 
     def _make_table(self) -> None:
         known = self.preprocess.known
-        rows = 2 + (len(known.words) if known else 0)
+        rows = 2 + (len(known) if known else 0)
         self.table = nn.Embedding(rows, self.width, padding_idx=0)
 
     def adopt(self, preprocess: WordPreprocess) -> None:

@@ -74,7 +74,8 @@ class LocalEngine:
 
     def __post_init__(self) -> None:
         fields = chosen_fields(self.space.fields, self.rows.field)
-        preprocess = {field: self.space.preprocess[field] for field in fields}
+        every = self.space.preprocess
+        preprocess = {field: every[field] for field in fields}
         self._preprocess = _segmented(prompted_fields(preprocess, self.rows.prompt), self.rows)
         self._sizes = BatchSizes(self.space.device, self.machine.batch_size)
         self._threads = ThreadChoice(self.space.device)
@@ -158,6 +159,7 @@ class LocalEngine:
         self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]
     ) -> None:
         field, length = bucket
+        kind = self._preprocess[field].modality
         try:
             values, mask = collate([item for _, item in batch], length)
             whole = len(batch) >= min(LEAST_ITEMS, self._sizes.size(bucket))
@@ -177,17 +179,14 @@ class LocalEngine:
                 for item in batch:
                     self._embed_at_once(chunk, bucket, [item])
                 return
-            kind = self._preprocess[field].modality
             problem = DecodeFailure("encode", type(error).__name__, one_line(error), modality=kind)
             chunk.results[batch[0][0][0]] = problem
             return
-        kind = self._preprocess[field].modality
         finite = np.isfinite(vectors).all(axis=1)
         for ((number, place), _), vector, good in zip(batch, vectors, finite, strict=True):
             result = chunk.results[number]
             if not good:
                 message = "its vector is not finite; look for NaN or infinity in the file"
-                kind = self._preprocess[field].modality
                 chunk.results[number] = DecodeFailure(
                     "encode", "ValueError", message, modality=kind
                 )

@@ -249,8 +249,9 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(one_line(error), "ray_address", address or "none") from None
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own ends the process with another code
+    finally:  # Ray's own handler ends the process with another code
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:

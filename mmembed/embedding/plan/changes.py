@@ -22,6 +22,7 @@ from mmembed.embedding.plan.row_files import RowFiles
 from mmembed.errors import StoreError
 from mmembed.errors.plain_text import one_line
 from mmembed.paths import Place
+from mmembed.store.column_types import with_fields
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.part_file import read_part, read_part_errors
 from mmembed.store.provenance import Provenance
@@ -223,8 +224,7 @@ def _now(rows: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
 
 def _as(schema: pa.Schema, rows: pa.Table, now: pa.Table, part: Place) -> pa.Table:
     """Return the rows with what the source says of them now, with the columns of ``schema``."""
-    if "field" not in rows.column_names:
-        rows = rows.append_column("field", rows["modality"])
+    rows = with_fields(rows)
     try:
         arrays = [
             (now if column.name in now.column_names else rows)[column.name].cast(column.type)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from mmembed.media.folder import is_folder, walk
 from mmembed.media.source_file import File, remote_status, status, unseen_file
-from mmembed.modality import kind_named
+from mmembed.modality import any_in_cells, kind_named
 from mmembed.paths import Place, RemotePath
 from mmembed.store.cells import CellNames, content_hash, items_of
 from mmembed.store.manifest import MEDIA, Fields, field_columns, read_manifest
@@ -122,7 +122,7 @@ class ManifestListing:
         }
         left = (n for n in names if n not in taken.values() and n not in fields)
         kept = {name: RENAMED.get(name, name) for name in left}
-        if any(kind_named(kind).in_cells for kind in fields.values()) and "text" in kept:
+        if any_in_cells(fields.values()) and "text" in kept:
             kept["text"] = "meta_text"  # the rows have a column text of their own
             if samples["text"].null_count == len(samples):
                 del kept["text"]

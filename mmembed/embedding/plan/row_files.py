@@ -37,14 +37,14 @@ class RowFiles:
         paths, fields, sizes, times, cells, checksums = (
             _plain(part, table, name) for name in KEY_COLUMNS
         )
-        states = times
-        if files.by_checksum or any(cells):
+        states, in_cells = times, any(cells)
+        if files.by_checksum or in_cells:
             rows = zip(times, cells, checksums, strict=True)
             states = [
                 time if checksum is None or not (files.by_checksum or cell) else checksum
                 for time, cell, checksum in rows
             ]
-        units = list(map(unit_name, paths, cells)) if any(cells) else paths
+        units = list(map(unit_name, paths, cells)) if in_cells else paths
         self.keys = files.keys_of(units, fields, sizes, states)
         self.mine = np.ones(len(table), bool)
         if files.owns is not None:

@@ -71,7 +71,7 @@ def test_every_chunk_comes_out_once_with_a_result_for_each_file(
         assert set(each.results) == set(range(len(each.files)))
         for number, result in each.results.items():
             if isinstance(result, FileRows):
-                assert result.vectors.keys() == result.spans.keys()
+                assert result.vectors.keys() == result.segments.keys()
                 assert each.files[number].path.split("/")[0] in ("photos", "sounds", "clips")
 
 

@@ -33,11 +33,13 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
+    on_sigterm = signal.getsignal(signal.SIGTERM)  # each node puts its own in the place of it
     nodes = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     nodes.add_node(**NODE)
     yield nodes
     ray.shutdown()
     nodes.shutdown()
+    signal.signal(signal.SIGTERM, on_sigterm)
 
 
 @pytest.fixture(scope="module")

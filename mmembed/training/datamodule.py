@@ -137,7 +137,9 @@ class MediaDataModule(pl.LightningDataModule):
         """Let preprocesses learn from the items of split ``train``, and say what they learnt."""
         for field, preprocess in self.preprocess.items():
             column = train.column(field)
-            if not preprocess.is_fitted and column.null_count == len(column):
+            if column.null_count == len(column):
+                if preprocess.is_fitted:
+                    continue
                 raise ManifestError(
                     f"{train.source}: field {field} has no items in split train, from which its "
                     "preprocess has to learn. Fill its column, or leave it out of the space."

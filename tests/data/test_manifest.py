@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 import pytest
+from PIL import Image
 
 from mmembed import modality
 from mmembed.data.manifest import read_samples

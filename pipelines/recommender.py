@@ -5,13 +5,12 @@
 
 The data is two tables: ``interactions.parquet`` (user, item, time, split) and ``items.parquet``
 (item, tags). Those that :func:`make` writes are stated in :mod:`recommender_data`. A user is the
-items taken last and their tags, an item is its name and its tags; so new items are found by their
-tags, and new users by the first items that they take.
+items taken last, an item is its name and its tags; so new items are found by their tags, and new
+users by the first items that they take.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import subprocess
@@ -23,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from recommender_baselines import most_popular, popularity, recall, recommend, tuned
+from recommender_baselines import COUNT, Recommender, most_popular, popularity, recall, tuned
 from recommender_data import Size, make_tables
 from recommender_log import Log
-from recommender_rows import vectors_of, write_catalogue, write_training_rows
+from recommender_rows import validation_users, vectors_of, write_catalogue, write_training_rows
 from scipy import sparse
 
 from mmembed.cli.arguments import call
@@ -37,6 +36,7 @@ INTERACTIONS, ITEMS = "interactions.parquet", "items.parquet"
 MADE_WITH = b"recommender"  # key of the settings among a schema's metadata
 MAKER_VERSION = 1  # raised when the same settings would make other tables
 USUAL_SIZE = Size()
+WEIGHTS = np.arange(0, 0.32, 0.02)  # of the logarithm of popularity, beside a cosine
 
 
 def make(
@@ -114,76 +114,94 @@ def run(
     if (vectors / "_mmembed.json").exists():
         shutil.rmtree(vectors)  # those of the space that was here before
     mmembed("embed", catalogue, vectors, "--space", space)
-    recommended = of_space(log, vectors, learned_scale(folder / "fit"))
-    columns = {"user": log.users, "items": list(log.items[recommended])}
+    ours = of_space(log, EmbeddingTable.open(vectors))
+    best = ours.best(log.matrix("train", "val"))
+    columns = {"user": log.users, "items": [log.items[row[row >= 0]] for row in best]}
     pq.write_table(pa.table(columns), folder / "recommendations.parquet")
-    scores = compare(log, {"user and item vectors": recommended} | baselines(log, seed))
+    recommenders = {"popularity": most_popular(log.matrix("train", "val"))}
+    als = als_of(log, seed)
+    if als is not None:
+        recommenders["ALS"] = als
+    scores = compare(log, recommenders | {"user and item vectors": ours})
     (folder / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
 
 
-def of_space(log: Log, vectors: Path, scale: float) -> np.ndarray:
-    """Return the items ``(users, 20)`` that a trained space recommends to each user.
+def of_space(log: Log, vectors: EmbeddingTable) -> Recommender:
+    """Return what recommends by the vectors of a trained space.
 
-    In-batch negatives are drawn by popularity, so scaled cosines learn ``log p(item | user)``
-    less the log of the item's popularity (Yi et al. 2019, RecSys, "Sampling-bias-corrected neural
-    modeling for large corpus item recommendations"); it is added here. New items count as the
-    average one, and users without a history are recommended what is popular.
+    The score of an item is its cosine, and the logarithm of its popularity with the weight that
+    recalls most of split ``val``. In-batch negatives are drawn by popularity, so that cosines learn
+    ``log p(item | user)`` less the logarithm of popularity (Yi et al. 2019, RecSys,
+    "Sampling-bias-corrected neural modeling for large corpus item recommendations"). Users without
+    a history are recommended what is popular.
 
     Args:
         log: all interactions.
-        vectors: dataset of the catalogue.
-        scale: of the cosines in the training.
+        vectors: of the catalogue.
     """
-    table = EmbeddingTable.open(vectors)
-    items, known = vectors_of(table, "item", log.items), log.with_history
+    items = vectors_of(vectors, "item", log.items)
+    former, _ = validation_users(log)
+    before, wanted = log.matrix("train"), log.matrix("val")[former]
+    users, bonus = vectors_of(vectors, "val", log.users[former]), log_popularity(before)
+    scores = {
+        weight: recall(Recommender(users, items, weight * bonus).best(before[former]), wanted)
+        for weight in WEIGHTS
+    }
+    weight = max(scores, key=scores.__getitem__)
+    print(f"weight of popularity: {weight:.2f}, {scores[weight]:.4f} on val")
+    user, _ = log.as_begins("test")
     users = np.zeros((len(log.users), items.shape[1]), np.float32)
-    users[known] = vectors_of(table, "user", log.users[known])
-    before = log.matrix(log.split != "test")
-    return recommend(scale * users, items, before, log_popularity(popularity(before)))
+    users[user] = vectors_of(vectors, "user", log.users[user])
+    return Recommender(users, items, weight * log_popularity(log.matrix("train", "val")))
 
 
-def log_popularity(counts: np.ndarray) -> np.ndarray:
-    """Return the logarithms of counts ``(items,)``; what nobody took counts as the others' mean."""
+def log_popularity(before: sparse.csr_matrix) -> np.ndarray:
+    """Return the logarithms of how many users took each item ``(items,)``.
+
+    What nobody took counts as the others do on average.
+    """
+    counts = popularity(before)
     return np.log(np.where(counts > 0, counts, counts[counts > 0].mean()))
 
 
-def learned_scale(folder: Path) -> float:
-    """Return the factor of cosines that the newest training below a folder ended with."""
-    newest = max(folder.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
-    with newest.open(newline="") as lines:
-        scales = [row["train/logit_scale"] for row in csv.DictReader(lines)]
-    return float([scale for scale in scales if scale][-1])
+def als_of(log: Log, seed: int) -> Recommender | None:
+    """Return ALS with the settings that recall most of split ``val``; None if it is not there.
 
-
-def baselines(log: Log, seed: int) -> dict[str, np.ndarray]:
-    """Return the items ``(users, 20)`` that popularity and ALS recommend to each user.
-
-    The settings of ALS are those that recall most of split ``val`` after training on ``train``.
+    It learns from split ``train`` to choose them, and then from both.
     """
-    before = log.matrix(log.split != "test")
-    recommended = {"popularity": most_popular(before)}
     began = time.perf_counter()
     try:
-        als, score = tuned(log.matrix(log.split == "train"), log.matrix(log.split == "val"))
-        recommended["ALS"] = als.recommend(before, seed)
+        als, score = tuned(log.matrix("train"), log.matrix("val"), validation_users(log)[0])
     except MissingExtraError as error:
         print(f"no figures of ALS: {error}")
-    else:
-        print(f"{als}: {score:.4f} on val, in {time.perf_counter() - began:.0f} s")
-    return recommended
+        return None
+    print(f"{als}: {score:.4f} on val, chosen in {time.perf_counter() - began:.0f} s", flush=True)
+    return als.fit(log.matrix("train", "val"), seed)
 
 
-def compare(log: Log, recommended: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Print and return, by method, the recall@20 of all items and of new ones in the test."""
-    wanted = log.matrix(log.split == "test")
-    new = popularity(log.matrix(log.split != "test")) == 0
-    wanted_new = (wanted @ sparse.diags(new.astype(np.float32))).tocsr()
-    wanted_new.eliminate_zeros()
+def compare(log: Log, recommenders: dict[str, Recommender]) -> dict[str, dict[str, float]]:
+    """Print and return, by method, the recall@20 of the test.
+
+    It is that of all items; and of new items, which nobody took before: among all items, and
+    among the new ones alone, where each method ranks them.
+    """
+    before, wanted = log.matrix("train", "val"), log.matrix("test")
+    is_new = popularity(before) == 0
+    new, wanted_new = np.flatnonzero(is_new), sparse.csr_matrix(wanted.multiply(is_new))
     scores = {}
-    print(f"\n{'recall@20':<24}{'all items':>12}{'new items':>12}")
-    for name, best in recommended.items():
-        scores[name] = {"all": recall(best, wanted), "new": recall(best, wanted_new)}
-        print(f"{name:<24}{scores[name]['all']:>12.4f}{scores[name]['new']:>12.4f}")
+    for name, recommender in recommenders.items():
+        best = recommender.best(before)
+        scores[name] = {"all items": recall(best, wanted), "new items": recall(best, wanted_new)}
+        if len(new):
+            among = recall(recommender.best_among(new), wanted_new)
+            scores[name]["new among new"] = among
+    columns = list(scores["popularity"])
+    print(f"\n{'recall@20 of the test':<24}" + "".join(f"{name:>15}" for name in columns))
+    for name, row in scores.items():
+        print(f"{name:<24}" + "".join(f"{score:>15.4f}" for score in row.values()))
+    if len(new):
+        chance = min(1, COUNT / len(new))
+        print(f"{len(new):,} items are new in the test; among them, chance is {chance:.4f}")
     return scores
 
 

@@ -90,26 +90,38 @@ class Log:
         return np.searchsorted(self.user, np.arange(len(self.users)))
 
     @property
-    def with_history(self) -> np.ndarray:
-        """The users who took something before the test, ascending."""
-        return np.unique(self.user[self.split != "test"])
-
-    @property
     def age(self) -> np.ndarray:
         """How many interactions of its user are before each ``(interactions,)``."""
         return np.arange(len(self.user)) - self.starts[self.user]
 
-    def matrix(self, chosen: np.ndarray) -> sparse.csr_matrix:
-        """Return who took what in the interactions where ``chosen`` holds, ``(users, items)``."""
+    def matrix(self, *splits: str) -> sparse.csr_matrix:
+        """Return who took what in some splits, ones of ``(users, items)``."""
+        chosen = np.isin(self.split, splits)
         user, item = self.user[chosen], self.item[chosen]
         shape = len(self.users), len(self.items)
-        return sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape)
+        taken = sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape)
+        taken.data[:] = 1  # also of what was taken twice
+        return taken
+
+    def as_begins(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the users who took something before a split, and where that ends.
+
+        Args:
+            split: ``val`` or ``test``.
+
+        Returns:
+            user: numbers ``(rows,)``, ascending.
+            end: the interaction before which their history ends ``(rows,)``.
+        """
+        earlier = np.isin(self.split, SPLITS[: SPLITS.index(split)])
+        counts = np.bincount(self.user[earlier], minlength=len(self.users))
+        user = np.flatnonzero(counts)
+        return user, self.starts[user] + counts[user]
 
     def histories(self, user: np.ndarray, end: np.ndarray) -> sparse.csr_matrix:
-        """Return the bags ``(rows, items + tags)`` of what users took last.
+        """Return the bags ``(rows, items)`` of what users took last.
 
-        The weight of an item halves every :data:`HALF_LIFE` items; a tag has the weights of all
-        items that have it, in the same bag.
+        The weight of an item halves every :data:`HALF_LIFE` items.
 
         Args:
             user: number of the user of each row.
@@ -120,19 +132,24 @@ class Log:
         row, age = np.nonzero(positions >= self.starts[user][:, None])
         weights = (0.5 ** (ago / HALF_LIFE))[age].astype(np.float32)
         cells = weights, (row, self.item[positions[row, age]])
-        return self._with_tags(sparse.csr_matrix(cells, (len(user), len(self.items))))
+        return sparse.csr_matrix(cells, (len(user), len(self.items)))
 
-    def descriptions(self) -> sparse.csr_matrix:
-        """Return the bags ``(items, items + tags)`` of every item and its tags."""
-        return self._with_tags(sparse.identity(len(self.items), np.float32, "csr"))
+    def descriptions(self, item: np.ndarray, named: np.ndarray) -> sparse.csr_matrix:
+        """Return the bags ``(rows, items + tags)`` of items.
 
-    def _with_tags(self, bags: sparse.csr_matrix) -> sparse.csr_matrix:
-        whole = sparse.hstack([bags, bags @ self.tagged], "csr")
-        whole.sort_indices()
-        return whole
+        Args:
+            item: number of the item of each row.
+            named: whether the bag holds its name beside its tags ``(rows,)``; that of an item
+                without tags always does.
+        """
+        tagged = self.tagged[item]
+        row = np.flatnonzero(named | (np.diff(tagged.indptr) == 0))
+        cells = np.ones(len(row), np.float32), (row, item[row])
+        names = sparse.csr_matrix(cells, (len(item), len(self.items)))
+        return sparse.hstack([names, tagged], "csr")
 
     def cells(self, bags: sparse.csr_matrix) -> pa.MapArray:
-        """Return bags as cells of a manifest: weights by name."""
+        """Return bags, of items alone or of items and tags, as cells: weights by name."""
         named = np.concatenate([self.items, np.char.add(TAG, self.tags.astype(str))])
         keys = pa.array(named.astype(str)).take(pa.array(bags.indices))
         weights = pa.array(bags.data.astype(float).round(DIGITS))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import sparse
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = ROOT / "pipelines"
@@ -16,6 +17,10 @@ sys.path.insert(0, str(PIPELINES))
 
 import recommender  # noqa: E402
 import recommender_data  # noqa: E402
+import recommender_rows  # noqa: E402
+
+from mmembed.store.provenance import Provenance  # noqa: E402
+from mmembed.store.table import EmbeddingTable  # noqa: E402
 
 SMALL = recommender_data.Size(users=400, items=300, interactions=40)
 
@@ -37,10 +42,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_beats_popularity_and_finds_new_items(finished: Path) -> None:
     scores = json.loads((finished / "scores.json").read_text())
     space = scores["user and item vectors"]
-    assert space["all"] > scores["popularity"]["all"] > 0
-    assert space["new"] > scores["popularity"]["new"] == 0
+    assert space["all items"] > scores["popularity"]["all items"] > 0
+    assert space["new among new"] > scores["popularity"]["new among new"]
     printed = (finished / "stdout.txt").read_text()
-    assert f"{space['all']:.4f}" in printed
+    assert f"{space['all items']:.4f}" in printed
 
 
 def test_a_run_recommends_twenty_items_that_a_user_has_not_taken(finished: Path) -> None:
@@ -74,26 +79,49 @@ def test_tables_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_items_that_nobody_took_count_as_the_average_one() -> None:
-    logs = recommender.log_popularity(np.array([1, 0, 100]))
+    before = sparse.csr_matrix(np.repeat([[1, 0, 1], [0, 0, 1]], [1, 99], axis=0))
+    logs = recommender.log_popularity(before)
     assert logs == pytest.approx([0, np.log(50.5), np.log(100)])
 
 
-def test_scale_is_the_last_of_the_newest_training(tmp_path: Path) -> None:
-    for version, scales in ((0, ["3.0"]), (1, ["7.0", "", "8.5", ""])):
-        folder = tmp_path / "log" / f"version_{version}"
-        folder.mkdir(parents=True)
-        lines = ["step,train/logit_scale", *(f"{i},{scale}" for i, scale in enumerate(scales))]
-        (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
-    assert recommender.learned_scale(tmp_path) == 8.5
+def small_log(folder: Path) -> recommender.Log:
+    recommender.make(folder, seed=0, size=recommender_data.Size(200, 80, 20))
+    return recommender.Log.read(folder / "interactions.parquet", folder / "items.parquet")
+
+
+@pytest.mark.parametrize("tell", ["taken", "popular"])
+def test_popularity_weighs_what_recalls_most_of_val(
+    tell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Vectors of users that lie at what they take in val need no popularity; random ones do."""
+    log = small_log(tmp_path)
+    rng = np.random.default_rng(0)
+    items = np.eye(80, dtype=np.float32)
+    former, _ = recommender.validation_users(log)
+    latest, _ = log.as_begins("test")
+    users = rng.normal(size=(len(former), 80)).astype(np.float32)
+    if tell == "taken":
+        users = log.matrix("val")[former].toarray() + 1e-3
+    users /= np.linalg.norm(users, axis=1, keepdims=True)
+    vectors = np.concatenate([users, np.tile(items[:1], (len(latest), 1)), items])
+    names = [("val", log.users[former]), ("user", log.users[latest]), ("item", log.items)]
+    ids = np.concatenate([recommender_rows.keys(kind, some) for kind, some in names])
+    made = Provenance(fingerprint="f", space="s", dim=80)
+    table = EmbeddingTable(pa.table({"sample_id": ids}), vectors, made)
+    ours = recommender.of_space(log, table)
+    weight = float(capsys.readouterr().out.split("weight of popularity: ")[1].split(",")[0])
+    assert weight < 0.1 if tell == "taken" else weight > 0.1
+    assert ours.bonus == pytest.approx(
+        weight * recommender.log_popularity(log.matrix("train", "val"))
+    )
+    assert (ours.users[latest] == items[0]).all()
 
 
 def test_als_that_is_not_installed_is_said_and_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recommender.make(tmp_path, seed=0, size=recommender_data.Size(20, 60, 5))
-    log = recommender.Log.read(tmp_path / "interactions.parquet", tmp_path / "items.parquet")
     monkeypatch.setitem(sys.modules, "implicit.als", None)
-    assert list(recommender.baselines(log, 0)) == ["popularity"]
+    assert recommender.als_of(small_log(tmp_path), 0) is None
     assert "no figures of ALS: ALS as a baseline needs an extra" in capsys.readouterr().out
 
 

@@ -188,6 +188,7 @@ def compare(log: Log, recommenders: dict[str, Recommender]) -> dict[str, dict[st
     before, wanted = log.matrix("train", "val"), log.matrix("test")
     is_new = popularity(before) == 0
     new, wanted_new = np.flatnonzero(is_new), sparse.csr_matrix(wanted.multiply(is_new))
+    wanted_new.eliminate_zeros()
     scores = {}
     for name, recommender in recommenders.items():
         best = recommender.best(before)

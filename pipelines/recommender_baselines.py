@@ -127,8 +127,8 @@ class Als:
             from implicit.als import AlternatingLeastSquares
         except ImportError:
             raise MissingExtraError("ALS as a baseline", "recommender") from None
-        model = AlternatingLeastSquares(**asdict(self), random_state=seed)
         with threadpool_limits(1, "blas"):  # it has threads of its own
+            model = AlternatingLeastSquares(**asdict(self), random_state=seed)
             model.fit(before, show_progress=False)
         return Recommender(model.user_factors, model.item_factors, np.zeros(before.shape[1]))
 

@@ -117,6 +117,32 @@ def test_popularity_weighs_what_recalls_most_of_val(
     assert (ours.users[latest] == items[0]).all()
 
 
+def test_new_items_are_ranked_among_all_and_among_themselves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One method knows what is taken in the test; another knows it of new items alone."""
+    recommender.make(tmp_path, seed=0, size=recommender_data.Size(200, 600, 20))
+    log = recommender.Log.read(tmp_path / "interactions.parquet", tmp_path / "items.parquet")
+    before, later = log.matrix("train", "val"), log.matrix("test").toarray()
+    new = recommender.popularity(before) == 0
+    names = {item for item, is_new in zip(log.items, new, strict=True) if is_new}
+    assert names & set(log.items[log.item[log.split == "test"]])
+    none = np.zeros(600)
+    methods = {
+        "popularity": recommender.most_popular(before),
+        "oracle": recommender.Recommender(later, np.eye(600), none),
+        "shy": recommender.Recommender(later, np.eye(600), np.where(new, -10, none)),
+    }
+    scores = recommender.compare(log, methods)
+    assert scores["oracle"] == {"all items": 1, "new items": 1, "new among new": 1}
+    assert scores["shy"]["new among new"] == 1 > scores["shy"]["all items"]
+    assert scores["shy"]["new items"] == scores["popularity"]["new items"] == 0
+    assert scores["popularity"]["new among new"] < 1
+    printed = capsys.readouterr().out
+    assert f"{len(names)} items are new in the test; among them, chance is" in printed
+    assert f"{20 / len(names):.4f}" in printed
+
+
 def test_als_that_is_not_installed_is_said_and_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,7 +36,8 @@ INTERACTIONS, ITEMS = "interactions.parquet", "items.parquet"
 MADE_WITH = b"recommender"  # key of the settings among a schema's metadata
 MAKER_VERSION = 1  # raised when the same settings would make other tables
 USUAL_SIZE = Size()
-WEIGHTS = np.arange(0, 0.32, 0.02)  # of the logarithm of popularity, beside a cosine
+# of the logarithm of popularity, beside a cosine
+WEIGHTS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.17, 0.2, 0.25, 0.3, 0.4, 0.6)
 
 
 def make(

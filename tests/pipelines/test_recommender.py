@@ -22,15 +22,19 @@ import recommender_rows  # noqa: E402
 from mmembed.store.provenance import Provenance  # noqa: E402
 from mmembed.store.table import EmbeddingTable  # noqa: E402
 
-SMALL = recommender_data.Size(users=400, items=300, interactions=40)
+SMALL = recommender_data.Size(users=600, items=1000, interactions=40)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small run of the whole pipeline, as a user starts it."""
     folder = tmp_path_factory.mktemp("recommender")
-    words = [sys.executable, PIPELINES / "recommender.py", folder, "--epochs", 12]
-    words += ["--users", SMALL.users, "--items", SMALL.items, "--interactions", 40]
+    config = (ROOT / "configs" / "recommender.yaml").read_text()
+    assert "batch_size: 2048" in config
+    (folder / "small.yaml").write_text(config.replace("batch_size: 2048", "batch_size: 256"))
+    words = [sys.executable, PIPELINES / "recommender.py", folder, "--epochs", 8]
+    words += ["--config", folder / "small.yaml", "--users", SMALL.users, "--items", SMALL.items]
+    words += ["--interactions", SMALL.interactions]
     done = subprocess.run(
         list(map(str, words)), cwd=ROOT, capture_output=True, text=True, timeout=500
     )
@@ -43,7 +47,7 @@ def test_a_run_beats_popularity_and_finds_new_items(finished: Path) -> None:
     scores = json.loads((finished / "scores.json").read_text())
     space = scores["user and item vectors"]
     assert space["all items"] > scores["popularity"]["all items"] > 0
-    assert space["new among new"] > scores["popularity"]["new among new"]
+    assert space["new among new"] > 1.2 * scores["popularity"]["new among new"]  # by chance
     printed = (finished / "stdout.txt").read_text()
     assert f"{space['all items']:.4f}" in printed
 

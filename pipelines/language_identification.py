@@ -12,7 +12,6 @@ gender of people alone. Copy this file and change :func:`make` to classify texts
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -20,10 +19,7 @@ import emoji
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from commands import mmembed
-
-from mmembed.cli.arguments import call
-from mmembed.errors import MmembedError
+from commands import fit_embed_evaluate, run_pipeline
 
 LANGUAGES = ("ar", "de", "en", "es", "fa", "fr", "id", "it", "ja", "ko", "pt", "ru", "tr", "zh")
 SHARES = {"val": 0.1, "test": 0.2}  # of the groups of emoji
@@ -107,33 +103,12 @@ def run(
         most_emoji: as of ``make``; a hundred make a quick trial.
     """
     manifest = make(folder / "manifest.parquet", seed, most_emoji)
-    space, embeddings, report = (folder / name for name in ("space", "embeddings", "report"))
-    options: dict[str, object] = {
-        "--config": config,
-        "--seed_everything": seed,
-        "--data.seed": seed,
-        "--data.manifest": manifest,
-        "--save_space.folder": space,
-        "--trainer.default_root_dir": folder / "fit",
-    }
-    if epochs is not None:
-        options["--trainer.max_epochs"] = epochs
-    mmembed("fit", *(word for option in options.items() for word in option))
-    if (embeddings / "_mmembed.json").exists():
-        shutil.rmtree(embeddings)  # vectors of the space that was here before
-    mmembed("embed", manifest, embeddings, "--space", space)
-    mmembed("evaluate", embeddings, "--report", report)
+    fit_embed_evaluate(folder, config, manifest, seed, epochs)
 
 
 def main(words: list[str]) -> None:
-    """Run ``make`` if that is the first word, and the whole way if not."""
-    try:
-        if words[:1] == ["make"]:
-            call(make, ["language_identification.py make", *words[1:]], ("manifest",))
-        else:
-            call(run, ["language_identification.py", *words], ("folder",))
-    except MmembedError as error:
-        sys.exit(f"language_identification: {error}")
+    """Run the command that the user typed."""
+    run_pipeline("language_identification", words, make, run, "manifest")
 
 
 if __name__ == "__main__":

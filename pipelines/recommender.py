@@ -12,7 +12,6 @@ users by the first items that they take.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -21,15 +20,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from commands import mmembed
+from commands import embed, fit, run_pipeline
 from recommender_baselines import COUNT, Recommender, most_popular, popularity, recall, tuned
 from recommender_data import Size, make_tables
 from recommender_log import Log
 from recommender_rows import validation_users, vectors_of, write_catalogue, write_training_rows
 from scipy import sparse
 
-from mmembed.cli.arguments import call
-from mmembed.errors import ManifestError, MissingExtraError, MmembedError
+from mmembed.errors import ManifestError, MissingExtraError
 from mmembed.store.table import EmbeddingTable
 
 INTERACTIONS, ITEMS = "interactions.parquet", "items.parquet"
@@ -98,23 +96,10 @@ def run(
     data = make(folder / "data", seed, size) if data is None else data
     log = Log.read(data / INTERACTIONS, data / ITEMS)
     rows, catalogue = folder / "training.parquet", folder / "catalogue.parquet"
-    space, vectors = folder / "space", folder / "vectors"
+    vectors = folder / "vectors"
     write_training_rows(log, rows, seed)
     write_catalogue(log, catalogue)
-    options: dict[str, object] = {
-        "--config": config,
-        "--seed_everything": seed,
-        "--data.seed": seed,
-        "--data.manifest": rows,
-        "--save_space.folder": space,
-        "--trainer.default_root_dir": folder / "fit",
-    }
-    if epochs is not None:
-        options["--trainer.max_epochs"] = epochs
-    mmembed("fit", *(word for option in options.items() for word in option))
-    if (vectors / "_mmembed.json").exists():
-        shutil.rmtree(vectors)  # those of the space that was here before
-    mmembed("embed", catalogue, vectors, "--space", space)
+    embed(catalogue, vectors, fit(folder, config, rows, seed, epochs))
     ours = of_space(log, EmbeddingTable.open(vectors))
     best = ours.best(log.matrix("train", "val"))
     columns = {"user": log.users, "items": [log.items[row[row >= 0]] for row in best]}
@@ -208,14 +193,8 @@ def compare(log: Log, recommenders: dict[str, Recommender]) -> dict[str, dict[st
 
 
 def main(words: list[str]) -> None:
-    """Run ``make`` if that is the first word, and the whole way if not."""
-    try:
-        if words[:1] == ["make"]:
-            call(make, ["recommender.py make", *words[1:]], ("folder",))
-        else:
-            call(run, ["recommender.py", *words], ("folder",))
-    except MmembedError as error:
-        sys.exit(f"recommender: {error}")
+    """Run the command that the user typed."""
+    run_pipeline("recommender", words, make, run)
 
 
 if __name__ == "__main__":

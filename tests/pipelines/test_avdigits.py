@@ -25,6 +25,7 @@ import avdigits_clips as clips  # noqa: E402
 import avdigits_rows as planning  # noqa: E402
 import avdigits_speech as speech  # noqa: E402
 import avdigits_words as wording  # noqa: E402
+import commands  # noqa: E402
 
 from mmembed.errors import ManifestError  # noqa: E402
 from mmembed.store.manifest import read_manifest  # noqa: E402
@@ -273,7 +274,7 @@ def test_the_command_that_opens_a_config_trains_by_that_config(
     words = shown.split("avdigits.py")[1].split("  ")[0].split()
     made, ran = [], []
     monkeypatch.setattr(avdigits, "make", lambda *given: made.append(given) or Path("rows.parquet"))
-    monkeypatch.setattr(avdigits, "mmembed", lambda *given: ran.append(list(map(str, given))))
+    monkeypatch.setattr(commands, "mmembed", lambda *given: ran.append(list(map(str, given))))
     avdigits.main(words)
     assert [command[0] for command in ran] == ["fit", "embed", "evaluate"]
     assert ran[0][1:3] == ["--config", f"configs/{config.name}"]

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "pipelines"))
 pytest.importorskip("emoji")
 
+import commands  # noqa: E402
 import language_identification as recipe  # noqa: E402
 
 Row = dict[str, str]
@@ -93,7 +94,7 @@ def test_the_way_from_words_to_a_report_tells_languages_apart(
         ran.append(words[0])
         assert run_command(words) == 0
 
-    monkeypatch.setattr(recipe, "mmembed", mmembed)
+    monkeypatch.setattr(commands, "mmembed", mmembed)
     monkeypatch.chdir(ROOT)
     recipe.main([str(tmp_path), "--most-emoji", "20", "--epochs", "1", "--seed", "1"])
     recipe.main([str(tmp_path), "--most-emoji", "60", "--epochs", "4"])

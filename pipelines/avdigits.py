@@ -56,7 +56,7 @@ SCHEMA = pa.schema(
 Cell = str | list[str] | None
 VOICED = 0.5  # how many of the videos have a sound track
 STAMP = "avdigits.json"
-MAKER_VERSION = 4  # raised when the same settings would make other media
+MAKER_VERSION = 5  # raised when the same settings would make other media
 
 
 def make(

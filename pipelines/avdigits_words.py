@@ -2,6 +2,8 @@
 
 Knows words and grammar; knows nothing of images, voices or rows. No phrasing ("the number …") of
 the test split is in the training split, so that a text tower has to find the word in the phrase.
+Two phrases that are judged differ in more than words that the training lacks, since a text tower
+takes all of those for one.
 
 A phrasing has fields: ``{word}`` is the digit's word, ``{Word}`` the same as a German noun, ``{a}``
 the indefinite article before the word, ``{count}`` the number before a noun. A stroke stands
@@ -83,9 +85,9 @@ a photo of {a} {word}""",
         test="""a picture of {a} {word}
 a scribbled {word}
 here you see the figure {word}
-please press {word}
+please press the {word}
 bus line {word}
-{count} apple|{count} apples""",
+we count {count} apple|we count {count} apples""",
     ),
     "de": Language(
         words="null eins zwei drei vier fünf sechs sieben acht neun",
@@ -112,7 +114,7 @@ eine gekritzelte {Word}
 hier sieht man die {Word}
 bitte die {Word} drücken
 Buslinie {word}
-{count} Apfel|{count} Äpfel""",
+wir zählen {count} Apfel|wir zählen {count} Äpfel""",
     ),
     "fr": Language(
         words="zéro un deux trois quatre cinq six sept huit neuf",
@@ -140,7 +142,7 @@ la photo d'un {word}""",
 on voit ici le {word}
 appuyez sur le {word}
 la ligne de bus {word}
-{count} chat|{count} chats""",
+nous comptons {count} chat|nous comptons {count} chats""",
     ),
     "es": Language(
         words="cero uno dos tres cuatro cinco seis siete ocho nueve",
@@ -160,14 +162,14 @@ la habitación {word}
 {count} punto|{count} puntos
 {count} árbol|{count} árboles
 {count} día|{count} días""",
-        val="""la página {word}
-la foto de {a} {word}""",
+        val="""en la página {word}
+esta es la foto de {a} {word}""",
         test="""la imagen de {a} {word}
-{a} {word} garabateado
+el {word} garabateado
 lo que se ve es {a} {word}
 pulse el {word}
 la línea de autobús {word}
-{count} gato|{count} gatos""",
+contamos {count} gato|contamos {count} gatos""",
     ),
     "it": Language(
         words="zero uno due tre quattro cinque sei sette otto nove",
@@ -195,7 +197,7 @@ la foto di {a} {word}""",
 quello che si vede è {a} {word}
 premere il tasto {word}
 la linea {word} dell'autobus
-{count} gatto|{count} gatti""",
+contiamo {count} gatto|contiamo {count} gatti""",
     ),
     "pt": Language(
         words="zero um dois três quatro cinco seis sete oito nove",
@@ -222,7 +224,7 @@ a fotografia de {a} {word}""",
 o que se vê é {a} {word}
 carregue na tecla {word}
 a linha {word} do autocarro
-{count} gato|{count} gatos""",
+contamos {count} gato|contamos {count} gatos""",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def test_no_phrase_of_one_split_is_one_of_another_in_any_language() -> None:
     }
     assert not phrases["train"] & phrases["test"]
     assert not phrases["val"] & (phrases["train"] | phrases["test"])
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_phrases_that_are_judged_differ_in_more_than_words_that_training_lacks(split: str) -> None:
+    def words(text: str) -> list[str]:
+        return re.findall(r"\w+|[^\w\s]", text.lower())
+
+    languages = LANGUAGES.values()
+    known = {
+        word for each in languages for _, t in every_phrase(each, "train") for word in words(t)
+    }
+    texts = {text.lower() for each in languages for _, text in every_phrase(each, split)}
+    seen = {tuple(word if word in known else None for word in words(text)) for text in texts}
+    assert len(seen) == len(texts)
 
 
 def test_a_phrase_stands_for_one_digit() -> None:

@@ -18,7 +18,9 @@ from mmembed.errors import ConfigError
 from mmembed.errors.plain_text import say
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.text import TextPreprocess
-from mmembed.preprocess.tokenizer import Tokenizer
+from mmembed.preprocess.tokenizer import UNKNOWN, Tokenizer
+
+PADDING_ROW = 0  # of every tokenizer
 
 
 class TextEncoder(Encoder):
@@ -32,6 +34,10 @@ class TextEncoder(Encoder):
         tune_vectors: whether the table is trained. If not, tokens that the file lacks have the
             mean of those that it holds.
         pooling: ``mean``, ``attention`` or ``gru`` over the tokens.
+        unseen_share: share of tokens taken for the unknown one in training, in [0, 1) (word
+            dropout, Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods"). Of
+            texts all of whose words are known the unknown token learns nothing else, and a new
+            word would be noise.
         preprocess: tokenizer, segments and padding.
 
     Raises:
@@ -48,9 +54,15 @@ class TextEncoder(Encoder):
         vectors: Path | None = None,
         tune_vectors: bool = True,
         pooling: Literal["mean", "attention", "gru"] = "mean",
+        unseen_share: float = 0.0,
         preprocess: TextPreprocess | None = None,
     ) -> None:
         super().__init__()
+        if not 0 <= unseen_share < 1:
+            raise ConfigError(
+                f"TextEncoder: unseen_share {unseen_share} must be at least 0 and less than 1"
+            )
+        self.unseen_share = unseen_share
         self.body = body or TokenBody()
         self.preprocess = preprocess or TextPreprocess()
         self.width = self.body.width
@@ -64,7 +76,7 @@ class TextEncoder(Encoder):
         self.context = self.body.build()
         self.pooling = POOLING[pooling](self.width)
         if self.preprocess.is_fitted:
-            self._take_vectors()
+            self._look_over()
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return features ``(batch, width)`` of tokens ``(batch, length)``."""
@@ -72,6 +84,9 @@ class TextEncoder(Encoder):
             mask = torch.ones_like(values, dtype=torch.bool)
         first = torch.arange(values.shape[1], device=values.device) == 0
         mask = mask | (first & ~mask.any(1, keepdim=True))  # a row of padding is one of padding
+        if self.training and self.unseen_share:
+            hidden = torch.rand(values.shape, device=values.device) < self.unseen_share
+            values = values.masked_fill(hidden & (values != PADDING_ROW), self._unknown_row())
         steps = self.context(self.project(self.table(values)), mask)
         return self.pooling(steps, mask)
 
@@ -89,7 +104,23 @@ class TextEncoder(Encoder):
                 rows, dim, padding_idx=0, device=weight.device, dtype=weight.dtype
             )
             self.table.weight.requires_grad_(self.tune_vectors)
+        self._look_over()
+
+    def _look_over(self) -> None:
+        """Take what the fitted preprocess allows: the unknown token, and vectors of its words."""
+        if self.unseen_share:
+            self._unknown_row()
         self._take_vectors()
+
+    def _unknown_row(self) -> int:
+        tokenizer = self.preprocess.tokenizer
+        row = tokenizer.numbers.get(UNKNOWN) if isinstance(tokenizer, Tokenizer) else None
+        if row is None:
+            raise ConfigError(
+                f"TextEncoder: unseen_share {self.unseen_share} needs a tokenizer with the token "
+                f"{UNKNOWN}"
+            )
+        return row
 
     def _rows(self) -> int:
         tokenizer = self.preprocess.tokenizer

@@ -36,7 +36,10 @@ class Kind:
     display: Display = "path"
 
 
-IMAGES = ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff"
+IMAGES = (
+    ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .avif .heic .heif .hif .jp2 .j2k .jpf "
+    ".ppm .pgm .pbm .pnm .ico .psd .dds"
+)
 SOUNDS = ".wav .flac .ogg .oga .opus .mp3 .m4a .aac .aif .aiff .wma"
 VIDEOS = ".mp4 .m4v .webm .mkv .avi .mov .mpg .mpeg .ts .3gp .flv .wmv"
 

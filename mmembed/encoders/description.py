@@ -76,7 +76,12 @@ def describe(part: Any) -> Any:
             arguments["model_args"] = lasting_model_arguments(arguments["model_args"])
         return {"class_path": _class_path(part), "init_args": describe(arguments)}
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
-        fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+        fields = {
+            each.name: getattr(part, each.name)
+            for each in dataclasses.fields(part)
+            if not each.metadata.get("left_out_if_usual")
+            or getattr(part, each.name) != each.default
+        }
         return {"class_path": _class_path(part), "init_args": describe(fields)}
     if isinstance(part, dict):
         return {str(key): describe(value) for key, value in part.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 DECODE_REVISION: dict[str, int] = {
-    "image": 1,
+    "image": 2,
     "audio": 1,
     "video": 1,
     "text": 1,
@@ -24,7 +24,14 @@ same values, and where a library has another version: that is recorded by itself
 revision are refused by ``embed`` until they are embedded anew.
 """
 
-PACKAGES = {"Pillow": "pillow", "PyAV": "av", "soundfile": "soundfile", "numpy": "numpy"}
+PACKAGES = {
+    "Pillow": "pillow",
+    "tifffile": "tifffile",
+    "pi-heif": "pi-heif",
+    "PyAV": "av",
+    "soundfile": "soundfile",
+    "numpy": "numpy",
+}
 
 
 def package_versions() -> dict[str, str]:

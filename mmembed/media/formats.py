@@ -26,6 +26,10 @@ MAGIC: tuple[tuple[int, bytes, Modality, str], ...] = (
     (0, b"MM\0*", "image", "tiff"),
     (0, b"II+\0", "image", "tiff"),
     (0, b"MM\0+", "image", "tiff"),
+    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "image", "jpeg2000"),
+    (0, b"\xff\x4f\xff\x51\0", "image", "jpeg2000"),
+    (0, b"8BPS\0\1", "image", "psd"),
+    (0, b"DDS \x7c\0\0\0", "image", "dds"),
     (8, b"WAVE", "audio", "wav"),
     (8, b"AVI ", "video", "avi"),
     (0, b"fLaC", "audio", "flac"),
@@ -60,8 +64,15 @@ DEMUXERS = {  # FFmpeg's name of each container
     "aac": "aac",
 }
 BY_SOUNDFILE = frozenset({"wav", "flac", "ogg", "aiff"})  # libsndfile reads these, and faster
+CAMERA_RAW = "a camera's raw data. Develop it to JPEG or TIFF first."
 CHUNKED = {b"RIFF", b"RF64", b"BW64", b"FORM"}  # magic at 8 counts only inside one of these
-BRANDS = {b"M4A ": "m4a", b"M4B ": "m4a", b"qt  ": "mov", b"avif": "avif", b"avis": "avif"}
+BRANDS = {b"M4A ": "m4a", b"M4B ": "m4a", b"qt  ": "mov"}  # the rest is mp4
+PICTURE_BRANDS = {  # of ISO 23008-12 (HEIF) and of AVIF
+    **dict.fromkeys((b"avif", b"avis"), "avif"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis"), "heic"),
+    **dict.fromkeys((b"hevc", b"hevx", b"hevm", b"hevs"), "heic"),
+}
+ANY_PICTURE = {b"mif1", b"mif2", b"mif3", b"msf1", b"miaf"}  # of any codec; other brands tell which
 OLD_QUICKTIME = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}
 MP3_KBPS = {  # by version is 1, layer; ISO 11172-3 and 13818-3
@@ -121,14 +132,19 @@ def _by_magic(head: bytes) -> tuple[Modality, str] | None:
 
 def _by_structure(head: bytes) -> tuple[Modality, str] | None:
     if head[4:8] == b"ftyp":
-        name = BRANDS.get(head[8:12], "mp4")
-        return {"m4a": "audio", "avif": "image"}.get(name, "video"), name
+        return _by_brands(head)
     if head[4:8] in OLD_QUICKTIME:
         return "video", "mov"
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "video", "webm" if b"webm" in head[:64] else "mkv"
     if head[:4] == b"OggS":
         return "audio", "ogg"
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n":
+        rest = head[3:64].lstrip()
+        if rest[:1].isdigit() or rest[:1] == b"#":
+            return "image", "ppm"
+    if head[:4] == b"\0\0\1\0" and _is_icon(head):
+        return "image", "ico"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BMP_HEADERS:
         return "image", "bmp"
     if b"GGG" in (head[0:377:188], head[4:389:192]):  # sync bytes, Blu-ray has 4 bytes between
@@ -137,6 +153,30 @@ def _by_structure(head: bytes) -> tuple[Modality, str] | None:
     if frame and (_mpeg_audio_frame_bytes(head[frame:]) or len(head) <= frame):
         return "audio", "aac" if head[1] & 0xF6 == 0xF0 else "mp3"
     return None
+
+
+def _by_brands(head: bytes) -> tuple[Modality, str]:
+    """Return what the brands of an ISO base media file say (ISO 14496-12 §4.3).
+
+    The major brand wins; one that leaves the codec open asks the compatible ones.
+    """
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    major = head[8:12]
+    compatible = [head[at : at + 4] for at in range(16, size - 3, 4)]
+    if major in PICTURE_BRANDS:
+        return "image", PICTURE_BRANDS[major]
+    if major in ANY_PICTURE:
+        named = [PICTURE_BRANDS[brand] for brand in compatible if brand in PICTURE_BRANDS]
+        return "image", named[0] if named else "heic"
+    name = BRANDS.get(major, "mp4")
+    return "audio" if name == "m4a" else "video", name
+
+
+def _is_icon(head: bytes) -> bool:
+    """Return whether the first entry of a Windows icon is one: 16 bytes, its picture behind all."""
+    count = int.from_bytes(head[4:6], "little")
+    behind = int.from_bytes(head[18:22], "little") >= 6 + 16 * count
+    return 0 < count <= 256 and len(head) >= 22 and head[9] == 0 and behind
 
 
 def _mpeg_audio_frame_bytes(head: bytes) -> int:

@@ -1,55 +1,137 @@
-"""Decodes the first picture of an image file to 8-bit RGB, upright, no larger than asked for.
+"""Decodes the picture of an image file to 8-bit RGB, upright, no larger than asked for.
 
-It reads JPEG, PNG, WebP, GIF, BMP and TIFF (and AVIF where Pillow has it), and knows nothing of
-the size or the normalisation that an encoder wants.
+Pillow reads nearly all of them; TIFF pages that it reads wrongly go to tifffile, HEIC to libheif.
+It knows nothing of the size or the normalisation that an encoder wants.
 """
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from mmembed.errors import MediaError, Stage
-from mmembed.media.file import Source, opened
+from mmembed.media.file import MediaFile, Source, opened
+from mmembed.media.formats import CAMERA_RAW
+from mmembed.media.pixels import SIDEWAYS, orientation, upright_rgb
+from mmembed.media.tiff import Page, find_page, read_page
 
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+PNG_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}  # chunks
 
 
-def decode_image(source: Source, *, min_side: int | None = None) -> np.ndarray:
+class Picture:
+    """A picture that is open and not yet decoded.
+
+    Args:
+        width: pixels, as it is stored.
+        height: pixels, as it is stored.
+        turned: its EXIF orientation, 1 to 8.
+
+    Attributes:
+        width: pixels as shown.
+        height: pixels as shown.
+        decoder: the library that reads it.
+    """
+
+    decoder: ClassVar[str]
+
+    def __init__(self, width: int, height: int, turned: int = 1) -> None:
+        sideways = turned in SIDEWAYS
+        self.width, self.height = (height, width) if sideways else (width, height)
+
+    def rgb(self, min_side: int | None, to_srgb: bool) -> np.ndarray:
+        """Decode it, as :func:`decode_image` says."""
+        raise NotImplementedError
+
+
+class PillowPicture(Picture):
+    """A picture that Pillow opened."""
+
+    decoder = "pillow"
+
+    def __init__(self, image: Image.Image) -> None:
+        # PNG may keep EXIF behind its pixels, and Pillow would decode them all to look there;
+        # of a TIFF Pillow gives the size as shown
+        known = "exif" in image.info if image.format == "PNG" else image.format != "TIFF"
+        super().__init__(*image.size, orientation(image) if known else 1)
+        self.image = image
+
+    def rgb(self, min_side: int | None, to_srgb: bool) -> np.ndarray:
+        """Decode it; a JPEG at a part of its size."""
+        if min_side is not None and self.image.format in ("JPEG", "MPO"):
+            self.image.draft(None, (max(1, min_side), max(1, min_side)))
+        self.image.load()
+        return upright_rgb(self.image, to_srgb=to_srgb)
+
+
+class TiffPicture(Picture):
+    """A page of a TIFF file that Pillow reads wrongly, or not at all."""
+
+    decoder = "tifffile"
+
+    def __init__(self, file: MediaFile, page: Page) -> None:
+        super().__init__(page.width, page.height, page.orientation)
+        self._file, self._page = file, page
+
+    def rgb(self, min_side: int | None, to_srgb: bool) -> np.ndarray:
+        """Decode it."""
+        image = read_page(self._file.stream(), self._page)
+        return upright_rgb(image, turned=self._page.orientation, to_srgb=to_srgb)
+
+
+class HeifPicture(Picture):
+    """The primary picture of a HEIC file, which libheif puts together and turns."""
+
+    decoder = "libheif"
+
+    def __init__(self, file: MediaFile) -> None:
+        import pi_heif
+
+        self._heif = pi_heif.open_heif(file.stream())
+        super().__init__(*self._heif.size)
+
+    def rgb(self, min_side: int | None, to_srgb: bool) -> np.ndarray:
+        """Decode it."""
+        return upright_rgb(self._heif.to_pillow(), turned=1, to_srgb=to_srgb)
+
+
+READERS: dict[str, type[Picture]] = {"tiff": TiffPicture, "heic": HeifPicture}
+
+
+def decode_image(
+    source: Source, *, min_side: int | None = None, to_srgb: bool = True
+) -> np.ndarray:
     """Decode an image (of an animation the first frame) to RGB uint8 ``(height, width, 3)``.
 
     EXIF orientation is applied; transparent pixels are composited on white; 16 bits are scaled
-    to 8 rather than clipped; CMYK is converted without a colour profile, Adobe's inversion
-    undone.
+    to 8 rather than clipped; CMYK without a colour profile is converted by complements, Adobe's
+    inversion undone.
 
     Args:
         source: a path, a URL, the encoded file as ``bytes``, or a file that is open.
         min_side: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size (libjpeg's scaled
             decoding), as long as its shorter side stays at least this many pixels.
+        to_srgb: colours with an ICC profile are converted to sRGB.
 
     Raises:
-        MediaError: (stage ``decode``) not an image, cut short, corrupt, or of too many pixels
-            (Pillow's ``Image.MAX_IMAGE_PIXELS``).
+        MediaError: (stage ``decode``) not an image, cut short, corrupt, a camera's raw data, or of
+            too many pixels (Pillow's ``Image.MAX_IMAGE_PIXELS``).
     """
-    with open_image(source, "decode") as image:
-        if min_side is not None and image.format in ("JPEG", "MPO"):
-            image.draft(None, (max(1, min_side), max(1, min_side)))
-        image.load()
-        rgb = _rgb(image)
-        turn = UPRIGHT.get(orientation(image))
-        return np.array(rgb if turn is None else rgb.transpose(turn))
+    with opened(source) as file:
+        try:
+            with open_image(file, "decode") as picture:
+                return picture.rgb(min_side, to_srgb)
+        except MediaError:
+            if file.sniffed not in (("image", "jpeg"), ("image", "png")):
+                raise
+        # once more, since a lossless JPEG can't be decoded at a scale, nor a PNG with long texts
+        with open_image(file, "decode", with_texts=False) as picture:
+            return picture.rgb(None, to_srgb)
 
 
 def limit_pixels(pixels: int) -> None:
@@ -62,8 +144,14 @@ def limit_pixels(pixels: int) -> None:
 
 
 @contextmanager
-def open_image(source: Source, stage: Stage) -> Iterator[Image.Image]:
-    """Open an image by its content; whatever fails inside is a MediaError of ``stage``."""
+def open_image(source: Source, stage: Stage, *, with_texts: bool = True) -> Iterator[Picture]:
+    """Open an image by its content; whatever fails inside is a MediaError of ``stage``.
+
+    Args:
+        source: as of :func:`decode_image`.
+        stage: of the errors.
+        with_texts: False leaves the texts of a PNG unread, whatever their length.
+    """
     with opened(source) as file:
         sniffed = file.sniffed
         if sniffed is None or sniffed[0] != "image":
@@ -72,50 +160,79 @@ def open_image(source: Source, stage: Stage) -> Iterator[Image.Image]:
             known = f"is {sniffed[1]}, not an image" if sniffed else ""
             message = f"{known or 'is not an image of a known format'}. Check the path."
             raise MediaError(file.name, stage, message)
+        kind = sniffed[1]
+        decoder = READERS.get(kind, PillowPicture).decoder
         try:
-            with Image.open(file.stream(), formats=(sniffed[1].upper(),)) as image:
-                yield image
+            with _picture(file, kind, stage, with_texts) as picture:
+                decoder = picture.decoder
+                yield picture
         except Image.DecompressionBombError:
             message = (
                 "has more pixels than is safe to decode (a decompression bomb?). Scale it down, "
                 "or raise the limit of pixels."
             )
-            raise MediaError(file.name, stage, message, "pillow", "max_pixels") from None
-        except MemoryError:
+            raise MediaError(file.name, stage, message, decoder, "max_pixels") from None
+        except (MemoryError, MediaError):
             raise
         except Exception as error:  # a parser may raise anything on hostile data
-            said = str(error).lower()
+            said = str(error)
             if isinstance(error, UnidentifiedImageError):  # Pillow names its file object
-                said = f"cannot identify image file {file.name!r}".lower()
-            message = f"is {sniffed[1]} that can't be decoded, {said}. Export it again."
-            raise MediaError(file.name, stage, message, "pillow") from None
+                said = f"cannot identify image file {file.name!r}"
+            message = f"is {kind} that can't be decoded, {said}. Export it again."
+            raise MediaError(file.name, stage, message, decoder) from None
 
 
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation 1–8 of an image, 1 if it has none or its EXIF is broken."""
+@contextmanager
+def _picture(file: MediaFile, kind: str, stage: Stage, with_texts: bool) -> Iterator[Picture]:
+    if kind == "heic":
+        yield _of_safe_size(HeifPicture(file))
+        return
+    page = None
+    if kind == "tiff":
+        page = _page(file)
+    if page is not None:
+        if page.of_camera:
+            message = f"holds {page.of_camera}, {CAMERA_RAW}"
+            raise MediaError(file.name, stage, message)
+        if not page.by_pillow:
+            yield _of_safe_size(TiffPicture(file, page))
+            return
+    stream = file.stream() if with_texts or kind != "png" else _without_texts(file)
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # broken EXIF must not cost the picture
-        return 1
+        image = Image.open(stream, formats=(kind.upper(),))
+    except ValueError:
+        if kind != "png" or not with_texts:
+            raise
+        image = Image.open(_without_texts(file), formats=("PNG",))
+    with image:
+        if page is not None and page.index:
+            image.seek(page.index)
+        yield PillowPicture(image)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        clear = image.convert("RGBA")
-        white = Image.new("RGBA", clear.size, "white")
-        return Image.alpha_composite(white, clear).convert("RGB")
-    return image.convert("RGB")
+def _page(file: MediaFile) -> Page | None:
+    """Return the page of a TIFF file with its picture; None if Pillow may know more of the file."""
+    try:
+        return find_page(file.stream())
+    except Exception:  # damaged: Pillow reads what it can, or says what is wrong
+        return None
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale grey of 16 bits, 32 bits or floating point (0–1, else 0–255) to uint8."""
-    if values.dtype.kind == "f":
-        values = np.nan_to_num(values)
-        full = 1.0 if values.max(initial=0) <= 1 else 255.0
-    else:
-        full = 65535.0 if values.max(initial=0) <= 65535 else 2147483647.0
-    return np.clip(np.rint(values * (255.0 / full)), 0, 255).astype(np.uint8)
+def _of_safe_size(picture: Picture) -> Picture:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit and picture.width * picture.height > 2 * limit:
+        raise Image.DecompressionBombError
+    return picture
+
+
+def _without_texts(file: MediaFile) -> io.BytesIO:
+    """Return a PNG file without its texts, of which Pillow refuses those of a megabyte."""
+    kept, at = io.BytesIO(), 8
+    kept.write(file.read_at(0, at))
+    while len(head := file.read_at(at, 8)) == 8:
+        size = 12 + int.from_bytes(head[:4], "big")
+        if head[4:] not in PNG_TEXTS:
+            kept.write(file.read_at(at, size))
+        at += size
+    kept.seek(0)
+    return kept

@@ -20,12 +20,10 @@ from mmembed.media.container import (
 )
 from mmembed.media.file import MediaFile, MediaInfo, Source, opened
 from mmembed.media.formats import BY_SOUNDFILE
-from mmembed.media.image import open_image, orientation
+from mmembed.media.image import open_image
 from mmembed.media.pcm_header import MOST_SAMPLES, clearly_short, declared_pcm_seconds
 
 __all__ = ["MediaInfo", "Source", "probe"]
-
-SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 
 
 def probe(source: Source) -> MediaInfo:
@@ -65,14 +63,8 @@ def _probe(file: MediaFile) -> MediaInfo:
 
 
 def _probe_image(file: MediaFile, kind: str) -> MediaInfo:
-    with open_image(file, "probe") as image:
-        width, height = image.size
-        # PNG may keep EXIF behind its pixels, and Pillow would decode them all to look there;
-        # of a TIFF Pillow gives the size as shown
-        known = "exif" in image.info if kind == "png" else kind != "tiff"
-        if known and orientation(image) in SIDEWAYS:
-            width, height = height, width
-    return MediaInfo("image", kind, width=width, height=height)
+    with open_image(file, "probe") as picture:
+        return MediaInfo("image", kind, width=picture.width, height=picture.height)
 
 
 def _probe_sound(file: MediaFile, kind: str) -> MediaInfo | None:

@@ -8,7 +8,6 @@ module knows nothing of encoders, tasks or metrics.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -21,13 +20,10 @@ from torch.utils.data import DataLoader
 
 from mmembed.errors import ConfigError
 from mmembed.media.audio import Waveform
-from mmembed.media.image import UPRIGHT, orientation
 from mmembed.media.video import Clip
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.video import VideoPreprocess
 
-MANY_GREYS = ("I", "F")  # what modes that Pillow would clip to 8 bits begin with
-TRANSPARENT = ("LA", "PA", "RGBA", "RGBa")
 ENCODED = "_hf_encoded"  # where a decoder that ``datasets`` made keeps the file it reads
 
 
@@ -111,7 +107,7 @@ def to_input(value: Any, preprocess: Preprocess, at: str) -> Any:
     if isinstance(source, (str, os.PathLike, bytes)) and source != "":
         return source
     if modality == "image" and isinstance(value, Image.Image):
-        return _picture(value)
+        return value
     if modality == "image" and (pixels := _pixels(value, 3)) is not None:
         return pixels
     if isinstance(preprocess, VideoPreprocess) and (frames := _pixels(value, 4)) is not None:
@@ -149,24 +145,6 @@ def _sound(value: Mapping[str, Any], at: str) -> Waveform:
     if not np.isfinite(samples).all():
         raise ConfigError(f"{at}: its array holds NaN or infinity")
     return Waveform(np.atleast_2d(samples.astype(np.float32)), int(rate))
-
-
-def _picture(image: Image.Image) -> Image.Image | bytes:
-    """Return a picture upright; as a file where only the decoder of files keeps all of it."""
-    turn = UPRIGHT.get(orientation(image))
-    if turn is not None:
-        image = image.transpose(turn)
-    if image.mode.startswith(MANY_GREYS):
-        return _file(image, "TIFF")
-    if image.mode in TRANSPARENT or "transparency" in image.info:
-        return _file(image.convert("RGBA"), "PNG")
-    return image
-
-
-def _file(image: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind)
-    return buffer.getvalue()
 
 
 def _pixels(value: Any, axes: int) -> np.ndarray | None:

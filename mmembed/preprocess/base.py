@@ -20,6 +20,12 @@ from mmembed.media.probe import MediaInfo, Source
 from mmembed.media.spans import AnySpan
 from mmembed.modality import Modality
 
+LEFT_OUT_IF_USUAL = {"left_out_if_usual": True}
+"""Metadata of a dataclass's field that a description names only where it isn't the default.
+
+It is for fields that came later, so that spaces of before keep their fingerprint.
+"""
+
 
 class Preprocess(ABC):
     """All that turns one item, or one span of it, into the values of one encoder.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from mmembed.media.image import decode_image
 from mmembed.media.probe import Source
 from mmembed.media.spans import AnySpan
 from mmembed.modality import Modality
-from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.base import LEFT_OUT_IF_USUAL, Preprocess
 
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -22,6 +22,8 @@ RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+LONG = 8  # a picture that would be as many squares long is cut before it is scaled, which may
+# change a level or two of 255: one of 20000 x 1 pixels would take gigabytes
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class ImagePreprocess(Preprocess):
         interpolation: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``, antialiased.
         mean: channel means, in units of 0–1, subtracted by the encoder.
         std: channel standard deviations, in units of 0–1, divided by the encoder.
+        to_srgb: colours of a file with an ICC profile are converted to sRGB; False takes its
+            numbers as they are, as most public models were trained.
     """
 
     modality: ClassVar[Modality] = "image"
@@ -48,6 +52,7 @@ class ImagePreprocess(Preprocess):
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    to_srgb: bool = field(default=True, metadata=LEFT_OUT_IF_USUAL)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(self.mean))
@@ -62,7 +67,8 @@ class ImagePreprocess(Preprocess):
         self, source: Source, span: AnySpan | None = None, *, allow_truncated: bool = False
     ) -> np.ndarray:
         """Decode a picture ``(height, width, 3)``, no larger than needed."""
-        return decode_image(source, min_side=math.ceil(self.size / self.crop_fraction))
+        min_side = math.ceil(self.size / self.crop_fraction)
+        return decode_image(source, min_side=min_side, to_srgb=self.to_srgb)
 
     def __call__(self, media: np.ndarray) -> np.ndarray:
         """Return values ``(3, size, size)`` of uint8 for a picture ``(height, width, 3)``."""
@@ -81,7 +87,17 @@ class ImagePreprocess(Preprocess):
         else:
             scale = math.floor(self.size / self.crop_fraction) / min(width, height)
         wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-        if (wide, high) != (width, height):
-            picture = picture.resize((wide, high), method)
         left, top = round((wide - self.size) / 2), round((high - self.size) / 2)
-        return picture.crop((left, top, left + self.size, top + self.size))
+        cut = (left, top, left + self.size, top + self.size)
+        if (wide, high) == (width, height):
+            return picture.crop(cut)
+        if self.resize == "pad" or max(wide, high) <= LONG * self.size:
+            return picture.resize((wide, high), method).crop(cut)
+        across, down = width / wide, height / high
+        box = (
+            cut[0] * across,
+            cut[1] * down,
+            min(cut[2] * across, width),
+            min(cut[3] * down, height),
+        )
+        return picture.resize((self.size, self.size), method, box=box)

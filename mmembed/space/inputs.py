@@ -5,6 +5,7 @@ Nothing here knows a space: which preprocess an input goes through, the caller s
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from PIL import Image
 from mmembed.errors import ConfigError, ManifestError
 from mmembed.media.audio import Waveform
 from mmembed.media.file import MediaFile, MediaInfo
+from mmembed.media.pixels import rgb_of_array, upright_rgb
 from mmembed.media.probe import probe
 from mmembed.media.spans import Span
 from mmembed.media.video import Clip
@@ -99,17 +101,19 @@ def is_one(inputs: Any, kind: Modality | None = None) -> bool:
     if isinstance(inputs, tuple):
         return len(inputs) == 2 and isinstance(inputs[1], (int, float))
     if isinstance(inputs, (np.ndarray, torch.Tensor)):
-        return inputs.ndim == 3
-    return isinstance(inputs, (str, os.PathLike, bytes, Image.Image, Waveform, Clip))
+        return inputs.ndim in (2, 3)
+    return isinstance(inputs, (str, os.PathLike, bytes, io.BytesIO, Image.Image, Waveform, Clip))
 
 
 def as_media(given: Any, kind: Modality | None = None) -> EncodedFile | DecodedMedia:
     """Return one input as what it is.
 
     Args:
-        given: a path, the bytes of a file, a PIL image, a uint8 array or tensor
-            ``(height, width, 3)``, a pair of samples ``(samples,)`` or ``(channels, samples)``
-            and a rate in Hz, a ``Waveform`` or a ``Clip``; a text, or ids.
+        given: a path, the bytes of a file (also as ``BytesIO``), a PIL image, an array or tensor
+            of a picture (see :func:`~mmembed.media.pixels.rgb_of_array`; of two axes if its
+            values are bool or unsigned, since others may be a sound), a pair of samples
+            ``(samples,)`` or ``(channels, samples)`` and a rate in Hz, a ``Waveform`` or a
+            ``Clip``; a text, or ids.
         kind: of the input, if it is a text or ids: a string is a path otherwise.
 
     Raises:
@@ -123,8 +127,10 @@ def as_media(given: Any, kind: Modality | None = None) -> EncodedFile | DecodedM
         return EncodedFile(file, probe(file))
     if isinstance(given, (str, os.PathLike, bytes)):
         return EncodedFile.of(given)
+    if isinstance(given, io.BytesIO):
+        return EncodedFile.of(given.getvalue())
     if isinstance(given, Image.Image):
-        return DecodedMedia(np.asarray(given.convert("RGB")), "image")
+        return DecodedMedia(_pixels(given), "image")
     if isinstance(given, Waveform):
         return DecodedMedia(given, "audio")
     if isinstance(given, Clip):
@@ -134,13 +140,30 @@ def as_media(given: Any, kind: Modality | None = None) -> EncodedFile | DecodedM
         samples = np.atleast_2d(np.asarray(samples, np.float32))
         return DecodedMedia(Waveform(samples, int(rate), 0.0), "audio")
     array = np.asarray(given)
-    if array.dtype == np.uint8 and array.ndim == 3 and array.shape[-1] == 3:
-        return DecodedMedia(array, "image")
-    raise ConfigError(
-        f"an input of type {type(given).__name__} {getattr(array, 'shape', '')} is not understood: "
-        "give a path, bytes, a PIL image, a uint8 array (height, width, 3), or (samples, rate); of "
-        "a text or ids name the field too"
-    )
+    try:
+        if array.ndim == 2 and array.dtype.kind not in "bu":
+            raise ValueError("may be a sound of several channels as well as a grey picture")
+        return DecodedMedia(rgb_of_array(array), "image")
+    except ValueError:
+        raise ConfigError(
+            f"an input of type {type(given).__name__} {getattr(given, 'shape', '')} is not "
+            "understood: give a path, bytes, a PIL image, an array (height, width, 3) with pixels "
+            "in it, or (samples, rate); of a text or ids name the field too"
+        ) from None
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Return a PIL image as RGB uint8 ``(height, width, 3)``.
+
+    Raises:
+        ConfigError: it can't be decoded, or has no pixels.
+    """
+    try:
+        if not (image.width and image.height):
+            raise ValueError("it has no pixels")
+        return upright_rgb(image)
+    except Exception as error:  # it may still be a file, which Pillow reads only now
+        raise ConfigError(f"an input of type {type(image).__name__}: {error}") from None
 
 
 def _ids(given: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import av
@@ -12,7 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmembed.media.formats import BY_SOUNDFILE, CHUNKED, DEMUXERS, MAGIC, id3_bytes, sniff
+from mmembed.media.formats import (
+    BY_SOUNDFILE,
+    CHUNKED,
+    DEMUXERS,
+    MAGIC,
+    PICTURE_BRANDS,
+    id3_bytes,
+    sniff,
+)
 from mmembed.modality import kinds
 
 Make = Callable[..., Any]
@@ -51,6 +61,17 @@ def test_each_sound_and_video_format_has_a_reader() -> None:
     assert {modality for _, _, modality, _ in MAGIC} <= set(kinds())
 
 
+def test_the_page_of_formats_names_those_that_are_known_and_no_others() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    pictures = {row[3] for row in MAGIC if row[2] == "image"} | {"bmp", "ppm", "ico"}
+    pictures |= set(PICTURE_BRANDS.values())
+    rows = re.findall(r"^\| (\w+) \|", page, re.MULTILINE)
+    assert sorted(rows[1:]) == sorted(pictures)
+    sounds, others = re.search(r"libsndfile reads ([^;]*); .*: (.*)\.", page, re.DOTALL).groups()
+    assert set(re.findall(r"\w+", sounds)) - {"and"} == set(BY_SOUNDFILE)
+    assert set(re.findall(r"\w+", others)) - {"and"} == set(DEMUXERS)
+
+
 @pytest.mark.parametrize(
     ("codec", "rate"),
     [("libmp3lame", rate) for rate in (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)]
@@ -71,6 +92,47 @@ def test_bare_mpeg_sound_of_any_rate_is_told_by_its_frames(
     assert data[0] == 0xFF
     assert told(data) == ("audio", "mp3")
     assert told(data[:4] + bytes(len(data) - 4)) is None  # one header alone may be anything
+
+
+@pytest.mark.parametrize(
+    ("major", "compatible", "expected"),
+    [
+        (b"heic", [b"mif1"], ("image", "heic")),
+        (b"heix", [], ("image", "heic")),
+        (b"mif1", [b"mif1", b"heic"], ("image", "heic")),
+        (b"mif1", [b"miaf", b"avif"], ("image", "avif")),
+        (b"msf1", [b"hevc", b"iso8"], ("image", "heic")),
+        (b"avis", [b"msf1", b"iso8"], ("image", "avif")),
+        (b"mif1", [], ("image", "heic")),
+        (b"isom", [b"avif", b"mp41"], ("video", "mp4")),
+        (b"qt  ", [], ("video", "mov")),
+        (b"M4A ", [b"isom"], ("audio", "m4a")),
+        (b"3gp5", [b"isom"], ("video", "mp4")),
+    ],
+)
+def test_brands_tell_pictures_from_films(
+    major: bytes, compatible: list[bytes], expected: tuple[str, str]
+) -> None:
+    brands = major + bytes(4) + b"".join(compatible)
+    box = (8 + len(brands)).to_bytes(4, "big") + b"ftyp" + brands
+    assert told(box + b"heicavif") == expected  # what follows the box is no brand
+    assert told(box[:12]) == told(major.join([b"\0\0\0\x0cftyp", b""]))
+
+
+@pytest.mark.parametrize("head", [b"P6\n", b"P5 ", b"P1\n# made by hand\n"])
+def test_a_portable_pixmap_is_told_by_what_follows_its_two_letters(head: bytes) -> None:
+    assert told(head + b"4 2\n255\n" + bytes(24)) == ("image", "ppm")
+    assert told(head[:3] + b"rose") is None
+    assert told(head[:2] + b"4 2\n255\n") is None
+
+
+def test_an_icon_is_told_by_its_first_entry() -> None:
+    entry = bytes([32, 32, 0, 0]) + (1).to_bytes(2, "little") + (32).to_bytes(2, "little")
+    entry += (100).to_bytes(4, "little") + (22).to_bytes(4, "little")
+    assert told(b"\0\0\1\0\1\0" + entry + bytes(100)) == ("image", "ico")
+    assert told(b"\0\0\1\0\0\0" + entry + bytes(100)) is None
+    assert told(b"\0\0\1\0\2\0" + entry + bytes(100)) is None  # its picture would be an entry
+    assert told(b"\0\0\1\0") is None
 
 
 def test_text_is_utf8_that_is_called_text() -> None:
@@ -101,6 +163,7 @@ def test_any_bytes_are_one_of_the_formats_or_none(data: bytes, named_text: bool)
         return
     modality, name = answer
     assert modality in kinds()
-    pictures = {row[3] for row in MAGIC if row[2] == "image"} | {"bmp", "avif"}
+    pictures = {row[3] for row in MAGIC if row[2] == "image"} | {"bmp", "ppm", "ico"}
+    pictures |= set(PICTURE_BRANDS.values())
     assert name in pictures | set(DEMUXERS) | {"txt"}
     assert modality != "text" or named_text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -86,6 +88,36 @@ def test_crop_takes_the_centre() -> None:
     media[:, 10:20] = 255
     assert (ImagePreprocess(10)(media) == 255).all()
     assert (ImagePreprocess(10)(media.transpose(1, 0, 2)) == 255).all()
+
+
+def test_a_picture_of_any_shape_takes_little_memory() -> None:
+    program = """if True:
+        import resource, sys
+        import numpy as np
+        from mmembed.preprocess.image import ImagePreprocess
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for resize in ("crop", "pad", "squash"):
+            for shape in ((1, 20000, 3), (20000, 1, 3), (3, 60000, 3)):
+                values = ImagePreprocess(size=224, resize=resize)(np.full(shape, 77, np.uint8))
+                assert values.max() == 77
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(grown / (1e6 if sys.platform == "darwin" else 1e3))
+        """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 100  # megabytes; scaled before it is cut, the first is 3,000
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.875])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_long_picture_is_cut_where_a_short_one_is(
+    times: int, fraction: float, rng: np.random.Generator
+) -> None:
+    preprocess = ImagePreprocess(size=24, crop_fraction=fraction)
+    middle = rng.integers(0, 256, (24 * times, 160 * times, 3), np.uint8)
+    ends = np.zeros((24 * times, 200 * times, 3), np.uint8)
+    long = preprocess(np.concatenate([ends, middle, ends], 1)).astype(int)
+    assert np.abs(long - preprocess(middle)).max() <= 2
 
 
 def test_crop_fraction_keeps_that_share_of_the_side(rng: np.random.Generator) -> None:

@@ -34,8 +34,17 @@ def png() -> bytes:
 
 @pytest.mark.parametrize(
     "given_input",
-    [png(), Image.fromarray(PIXELS), PIXELS, torch.from_numpy(PIXELS)],
-    ids=["bytes", "PIL", "array", "tensor"],
+    [
+        png(),
+        io.BytesIO(png()),
+        Image.fromarray(PIXELS),
+        PIXELS,
+        torch.from_numpy(PIXELS),
+        PIXELS.astype(np.uint16) * 257,
+        PIXELS / 255,
+        torch.from_numpy(PIXELS) / 255,
+    ],
+    ids=["bytes", "BytesIO", "PIL", "array", "tensor", "16 bits", "float", "float tensor"],
 )
 def test_a_picture_in_any_form_has_the_same_values(given_input: Any) -> None:
     preprocess = ImagePreprocess(size=12)
@@ -43,6 +52,39 @@ def test_a_picture_in_any_form_has_the_same_values(given_input: Any) -> None:
     assert media.kind == "image"
     (values,) = media.values(preprocess)
     assert np.array_equal(values, preprocess(PIXELS))
+
+
+def test_a_grey_picture_has_the_values_of_its_colours() -> None:
+    preprocess = ImagePreprocess(size=12)
+    (values,) = as_media(PIXELS[..., 0]).values(preprocess)
+    assert np.array_equal(values, preprocess(np.repeat(PIXELS[..., :1], 3, 2)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "LA", "RGBA", "I;16", "CMYK"])
+def test_a_picture_that_pillow_opened_has_the_values_of_its_file(mode: str) -> None:
+    image = Image.fromarray(np.dstack([PIXELS, PIXELS[..., :1]]), "RGBA")
+    if mode == "I;16":
+        image = Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 200)
+    elif mode != "RGBA":
+        image = (image if mode == "LA" else image.convert("RGB")).convert(mode)
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    image.save(buffer, "TIFF" if mode == "CMYK" else "PNG", exif=exif)
+    preprocess = ImagePreprocess(size=12)
+    (of_file,) = as_media(buffer.getvalue()).values(preprocess)
+    (of_image,) = as_media(Image.open(buffer)).values(preprocess)
+    assert np.array_equal(of_image, of_file)
+
+
+def test_a_picture_that_pillow_cannot_read_to_its_end_is_an_error() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    image = Image.open(io.BytesIO(buffer.getvalue()[:50_000]))
+    with pytest.raises(ConfigError, match="an input of type PngImageFile: .*truncated"):
+        as_media(image)
+    with pytest.raises(ConfigError, match="an input of type Image: it has no pixels"):
+        as_media(Image.new("RGB", (0, 5)))
 
 
 def test_a_path_in_either_form_is_the_file(tmp_path: Path) -> None:
@@ -89,6 +131,8 @@ def test_a_clip_is_taken_whole() -> None:
         (b"bytes", True),
         (Image.new("RGB", (2, 2)), True),
         (PIXELS, True),
+        (PIXELS[..., 0], True),
+        (io.BytesIO(b"bytes"), True),
         (torch.from_numpy(PIXELS), True),
         ((SAMPLES, 4000), True),
         ((SAMPLES, 4000.0), True),
@@ -111,9 +155,11 @@ def test_one_input_is_told_from_many(inputs: Any, one: bool) -> None:
         None,
         3,
         {"image": 1},
-        PIXELS.astype(np.float32),
-        PIXELS[..., :2],
-        PIXELS[0],
+        np.dstack([PIXELS, PIXELS]),
+        PIXELS.transpose(2, 0, 1),
+        PIXELS[:0],
+        (PIXELS / 255)[..., 0],
+        PIXELS[0, 0],
         SAMPLES,
         ("a", "b", "c"),
     ],

@@ -86,7 +86,7 @@ def embed_as(
     share = None if this.shard is None else Shard.parse(this.shard)
     card = read_card(space, trusted_packages(machine.trust))
     fields = chosen_fields(card["fields"], rows.field)
-    listing = list_source(media, dataset, fields)
+    listing = list_source(media, dataset, fields, rows.names)
     if not listing.by_field:
         _check_one_a_kind(fields, card["name"])
     if rows.with_sound and (listing.by_field or "audio" not in fields.values()):
@@ -106,7 +106,10 @@ def embed_as(
     schema = row_schema(provenance, listing.carried_types, rows.vector_type, with_cells=with_cells)
     files = Catalog(listing, share, rows.checksum)
     if files.total == 0:
-        raise ManifestError(f"{source}: no files in it")
+        passed = listing.passed_by
+        skipped = passed.hidden + passed.system + passed.unwanted
+        but = f" but {skipped:,} names that are skipped" if skipped else ""
+        raise ManifestError(f"{source}: no files in it{but}")
     job = Job(into, files, provenance, schema, share, this.retry_errors, this.upgrade)
     if this.dry_run:
         return job.plan()

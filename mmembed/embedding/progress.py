@@ -40,6 +40,8 @@ class EmbedSummary:
         retried: files whose errors were taken out, to be tried again.
         upgraded: files whose rows or errors were taken out, as they are decoded otherwise now.
         hidden: names starting with a dot, which were skipped.
+        system: files and folders of the system and sidecars, which were skipped.
+        unwanted: names that ``include`` and ``exclude`` left out.
         repeated: cells of a manifest that name a file again.
         unseen: files and folders that could not be looked at or listed.
         unseen_kept: files whose rows or errors were kept for that, as they were.
@@ -61,6 +63,8 @@ class EmbedSummary:
     retried: int = 0
     upgraded: int = 0
     hidden: int = 0
+    system: int = 0
+    unwanted: int = 0
     repeated: int = 0
     unseen: int = 0
     unseen_kept: int = 0
@@ -111,7 +115,7 @@ class EmbedSummary:
             (self.removed, "changed or gone since the last run, their old rows removed"),
             (self.retried, "had failed before and were tried again"),
             (self.upgraded, "are decoded otherwise now and were embedded anew"),
-            (self.hidden, "names starting with a dot skipped"),
+            *self._passed_by(),
             (self.repeated, "cells name a file again; the first row's columns were kept"),
         )
         lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are")
@@ -123,6 +127,13 @@ class EmbedSummary:
             lines.append(f"each failed file is in {shown(self.out / '_errors')}")
         return "\n".join([*lines, *self.notes, f"dataset: {shown(self.out)}"])
 
+    def _passed_by(self) -> tuple[tuple[int, str], ...]:
+        return (
+            (self.hidden, "names starting with a dot skipped"),
+            (self.system, "files and folders of the system and sidecars skipped"),
+            (self.unwanted, "names left out by the globs"),
+        )
+
     def _plan(self) -> str:
         lines = [
             f"{self.files:,} files found: {self.to_do:,} to embed, {self.kept:,} are there already "
@@ -132,7 +143,7 @@ class EmbedSummary:
             (self.removed, "changed or gone since the last run, their old rows to be removed"),
             (self.retried, "failed before, to be tried again"),
             (self.upgraded, "are decoded otherwise now, to be embedded anew"),
-            (self.hidden, "names starting with a dot skipped"),
+            *self._passed_by(),
         )
         lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are to be")
         return "\n".join([*lines, "dry run: nothing was written"])

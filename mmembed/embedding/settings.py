@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from mmembed.durations import seconds
 from mmembed.errors import ConfigError
+from mmembed.media.file_names import NameFilter
 from mmembed.media.limits import MAX_PIXELS
 from mmembed.space.space_json import Precision, trusted_packages
 from mmembed.store.schema import VectorType
@@ -32,9 +33,12 @@ class RowOptions:
         field: of several fields of one kind, the one that embeds what is of that kind.
         prompt: name of the prompt that is put before each text, such as ``query`` or ``document``,
             where the space has prompts.
+        include: globs of the files of a folder that are taken, with commas between (``*.jpg``,
+            ``raw/**``); None takes all.
+        exclude: globs of files and folders that are left out, with commas between.
 
     Raises:
-        ConfigError: not a duration.
+        ConfigError: not a duration, or not a glob.
     """
 
     precision: Precision = "fp32"
@@ -46,9 +50,16 @@ class RowOptions:
     checksum: bool = False
     field: str | None = None
     prompt: str | None = None
+    include: str | None = None
+    exclude: str | None = None
 
     def __post_init__(self) -> None:
-        self.bound()
+        _ = self.bound(), self.names
+
+    @property
+    def names(self) -> NameFilter:
+        """The globs of ``include`` and ``exclude``."""
+        return NameFilter(self.include, self.exclude)
 
     @property
     def segment_seconds(self) -> float | None:
@@ -72,6 +83,8 @@ class RowOptions:
             "checksum": self.checksum or None,
             "field": self.field,
             "prompt": self.prompt,
+            "include": self.include,
+            "exclude": self.exclude,
         }
 
 

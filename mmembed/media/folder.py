@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from mmembed.errors import ManifestError
 from mmembed.errors.plain_text import reason
+from mmembed.media.file_names import NameFilter, PassedBy, is_hidden
 from mmembed.media.source_file import (
     LINK_ABOVE,
     NOT_THERE,
@@ -46,11 +47,19 @@ def is_folder(source: Place) -> bool:
     return False
 
 
-def walk(source: Place, skipped: Place | None = None) -> FolderWalk | RemoteWalk:
-    """Return a walk through a folder, on disk or at a URL."""
+def walk(
+    source: Place, skipped: Place | None = None, names: NameFilter | None = None
+) -> FolderWalk | RemoteWalk:
+    """Return a walk through a folder, on disk or at a URL.
+
+    Args:
+        source: the folder.
+        skipped: a folder that is left out, should it lie inside.
+        names: globs of what is walked; None for all.
+    """
     if isinstance(source, RemotePath):
-        return RemoteWalk(source, skipped)
-    return FolderWalk(source, skipped)
+        return RemoteWalk(source, skipped, names)
+    return FolderWalk(source, skipped, names)
 
 
 @dataclass(frozen=True)
@@ -71,15 +80,20 @@ class Folder(Generic[Location]):
 
 
 class _Walk(Generic[Location]):
-    """A walk through a folder, wherever it lies."""
+    """A walk through a folder, wherever it lies.
 
-    def __init__(self, root: Place, top: Folder[Location]) -> None:
-        self.hidden = 0
+    Attributes:
+        passed_by: number of names that the last walk passed by.
+    """
+
+    def __init__(self, root: Place, top: Folder[Location], names: NameFilter | None) -> None:
+        self._names = names or NameFilter()
+        self.passed_by = PassedBy(names=self._names)
         self._root: Place = root
         self._top: Folder[Location] = top
 
     def __iter__(self) -> Iterator[File]:
-        self.hidden = 0
+        self.passed_by = PassedBy(names=self._names)
         walks = [self._entries(self._top)]
         while walks:
             for entry in walks[-1]:
@@ -104,21 +118,21 @@ class _Walk(Generic[Location]):
 class FolderWalk(_Walk[str]):
     """All files below a folder, sorted by name in each folder; what they are shows on opening.
 
-    Names that start with a dot are skipped.
+    Names that start with a dot, the system's files and folders, and sidecars are passed by.
 
     Args:
         root: the folder; paths are relative to it.
         skipped: a folder that is left out, should it lie inside.
-
-    Attributes:
-        hidden: number of names skipped in the last walk.
+        names: globs of what is walked; None for all.
 
     Raises:
         ManifestError: (in a walk) the folder itself can't be listed.
     """
 
-    def __init__(self, root: Path, skipped: Place | None = None) -> None:
-        super().__init__(root, Folder("", str(root), os.path.realpath(root)))
+    def __init__(
+        self, root: Path, skipped: Place | None = None, names: NameFilter | None = None
+    ) -> None:
+        super().__init__(root, Folder("", str(root), os.path.realpath(root)), names)
         self._skipped = os.path.realpath(skipped) if isinstance(skipped, Path) else None
 
     def _entries(self, folder: Folder[str]) -> Iterator[File | Folder[str]]:
@@ -129,14 +143,14 @@ class FolderWalk(_Walk[str]):
             return
         above = f"{folder.path}/" if folder.path else ""
         for entry in named:
-            if entry.name.startswith("."):
-                self.hidden += 1
-                continue
             path = above + entry.name
             try:
-                inside = self._inside(entry, path, folder) if entry.is_dir() else None
+                is_folder = not is_hidden(path) and entry.is_dir()
+                inside = self._inside(entry, path, folder) if is_folder else None
             except OSError as error:
                 yield unseen_file(printable(path), entry.path, error)
+                continue
+            if self.passed_by.passes(path, is_folder=is_folder):
                 continue
             if inside is None:
                 file = status(printable(path), entry.path)
@@ -163,8 +177,10 @@ class FolderWalk(_Walk[str]):
 class RemoteWalk(_Walk[RemotePath]):
     """All files below a URL, as :class:`FolderWalk`; one folder is listed at a time."""
 
-    def __init__(self, root: RemotePath, skipped: Place | None = None) -> None:
-        super().__init__(root, Folder("", root))
+    def __init__(
+        self, root: RemotePath, skipped: Place | None = None, names: NameFilter | None = None
+    ) -> None:
+        super().__init__(root, Folder("", root), names)
         self._skipped = skipped
 
     def _entries(self, folder: Folder[RemotePath]) -> Iterator[File | Folder[RemotePath]]:
@@ -177,9 +193,10 @@ class RemoteWalk(_Walk[RemotePath]):
             name = entry.base_name
             path = f"{folder.path}/{name}" if folder.path else name
             location = folder.location / name
-            if name.startswith("."):
-                self.hidden += 1
-            elif entry.type.name != "Directory":
+            is_folder = entry.type.name == "Directory"
+            if self.passed_by.passes(path, is_folder=is_folder):
+                continue
+            if not is_folder:
                 yield remote_status(printable(path), location, entry)
             elif location != self._skipped:
                 yield Folder(path, location, "", folder)

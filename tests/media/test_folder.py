@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.errors import ManifestError
+from mmembed.media.file_names import NameFilter
 from mmembed.media.folder import is_folder, walk
 from mmembed.media.source_file import (
     IRREGULAR,
@@ -78,13 +79,40 @@ def test_hidden_names_and_one_folder_are_left_out_and_counted(tmp_path: Path) ->
     tree = walk(tmp_path, tmp_path / "out")
     for _ in range(2):
         assert [file.path for file in tree] == ["a.png", "out2/e.png"]
-        assert tree.hidden == 2
+        assert tree.passed_by.hidden == 2
     memory = fsspec.filesystem("memory")
     for name in ("a.png", ".b.png", "out/part.parquet"):
         memory.pipe(f"/hidden/{name}", b"x")
     remote = walk(place("memory://hidden"), place("memory://hidden/out"))
     assert [file.path for file in remote] == ["a.png"]
-    assert remote.hidden == 1
+    assert remote.passed_by.hidden == 1
+
+
+def test_system_files_sidecars_and_unwanted_names_are_passed_by_and_counted(
+    tmp_path: Path,
+) -> None:
+    files = (
+        *("a.png", "A.JSON", "a.png.xmp", "Thumbs.db", "notes.txt", "old/b.png", "old/raw/c.png"),
+        *("old/raw/deep/d.png", "@eaDir/a.png/thumb.jpg", "$RECYCLE.BIN/x.png", ".dot.png"),
+    )
+    make(tmp_path, *files)
+    memory = fsspec.filesystem("memory")
+    for name in files:
+        memory.pipe(f"/passed/{name}", b"x")
+    for root in (tmp_path, place("memory://passed")):
+        tree = walk(root)
+        for _ in range(2):
+            assert [file.path for file in tree] == [
+                *("a.png", "notes.txt", "old/b.png", "old/raw/c.png", "old/raw/deep/d.png")
+            ]
+            counts = tree.passed_by
+            assert (counts.hidden, counts.system, counts.unwanted) == (1, 5, 0)
+        tree = walk(root, names=NameFilter("*.png", "old/raw, z*"))
+        assert [file.path for file in tree] == ["a.png", "old/b.png"]
+        assert (tree.passed_by.system, tree.passed_by.unwanted) == (5, 2)
+        assert [file.path for file in walk(root, names=NameFilter("old/**/d.*"))] == [
+            "old/raw/deep/d.png"
+        ]
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:

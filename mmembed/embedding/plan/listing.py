@@ -13,6 +13,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from mmembed.errors import ConfigError
+from mmembed.media.file_names import NameFilter, PassedBy
 from mmembed.media.folder import is_folder, walk
 from mmembed.media.source_file import File, remote_status, status, unseen_file
 from mmembed.modality import any_in_cells, kind_named
@@ -40,8 +42,8 @@ class Listing(Protocol):
     repeated: int
 
     @property
-    def hidden(self) -> int:
-        """Number of names skipped in the last walk."""
+    def passed_by(self) -> PassedBy:
+        """Number of names that the last walk passed by."""
 
     def __iter__(self) -> Iterator[File]:
         """Walk the files; no file is opened.
@@ -64,15 +66,15 @@ class FolderListing:
     by_field = False
     repeated = 0
 
-    def __init__(self, source: Place, out: Place) -> None:
+    def __init__(self, source: Place, out: Place, names: NameFilter | None = None) -> None:
         self.source: Place = source
         self.root: Place = source
-        self._walk = walk(source, out)
+        self._walk = walk(source, out, names)
 
     @property
-    def hidden(self) -> int:
-        """Number of names skipped in the last walk."""
-        return self._walk.hidden
+    def passed_by(self) -> PassedBy:
+        """Number of names that the last walk passed by."""
+        return self._walk.passed_by
 
     def __iter__(self) -> Iterator[File]:
         return iter(self._walk)
@@ -104,7 +106,7 @@ class ManifestListing:
     """
 
     by_field = True
-    hidden = 0
+    passed_by = PassedBy()
 
     def __init__(self, source: Place, samples: pa.Table, fields: Fields) -> None:
         self.source: Place = source
@@ -188,17 +190,26 @@ class ManifestListing:
         return {field.name: field.type for field in self._kept.schema}
 
 
-def list_source(source: Place, out: Place, fields: Fields = USUAL_FIELDS) -> Listing:
+def list_source(
+    source: Place, out: Place, fields: Fields = USUAL_FIELDS, names: NameFilter | None = None
+) -> Listing:
     """Return the listing of a folder, or of a manifest.
 
     Args:
         source: the folder or manifest.
         out: the dataset, which is left out of the folder, should it lie inside.
         fields: the kind of each field of the space.
+        names: globs of the files of a folder; None for all.
 
     Raises:
         ManifestError: there is no such source, or the manifest can't be read.
+        ConfigError: globs for a manifest, which names its own files.
     """
     if is_folder(source):
-        return FolderListing(source, out)
+        return FolderListing(source, out, names)
+    if names is not None and names != NameFilter():
+        option = "include" if names.include is not None else "exclude"
+        raise ConfigError(
+            f"{source}: is a manifest, which names its files; globs are for folders", option
+        )
     return ManifestListing(source, read_manifest(source, fields), fields)

@@ -85,23 +85,22 @@ def read_page(stream: IO[bytes], page: Page) -> Image.Image:
     import tifffile
 
     with tifffile.TiffFile(stream, name="picture.tif") as file:
-        first = file.pages.first
-        if page.index is None:
-            found = next(each for each in first.pages if each.offset == page.offset)
-        else:
-            found = file.pages[page.index]
-        values = found.asarray()
-        colours = COLOURS.get(int(found.photometric))
-        channels = found.samplesperpixel
+        first: Any = file.pages.first
+        stored: Any = None if page.index is None else file.pages[page.index]
+        if stored is None:
+            stored = next(each for each in first.pages if each.offset == page.offset)
+        values = stored.asarray()
+        colours = COLOURS.get(int(stored.photometric))
+        channels = stored.samplesperpixel
         if colours is None or not colours <= channels <= colours + 1:
-            raise ValueError(f"{channels} channels of kind {found.photometric}")
-        if channels > 1 and int(found.planarconfig) == 2:
+            raise ValueError(f"{channels} channels of kind {stored.photometric}")
+        if channels > 1 and int(stored.planarconfig) == 2:
             values = np.moveaxis(values, 0, -1)
-        if int(found.photometric) == 0:
+        if int(stored.photometric) == 0:
             values = _inverted(values)
         rgb = rgb_of_array(values)
         image = Image.fromarray(rgb[..., 0] if colours == 1 else rgb)
-        image.info["icc_profile"] = found.tags.valueof(34675)
+        image.info["icc_profile"] = stored.tags.valueof(34675)
         return image
 
 

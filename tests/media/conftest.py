@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -164,3 +166,14 @@ numbers = _fixture("numbers", _numbers)
 picture = _fixture("picture", _picture)
 pcm = _fixture("pcm", _pcm)
 colours = _fixture("colours", _colours)
+
+
+def _png_chunk(kind: bytes, body: bytes) -> bytes:
+    checksum = zlib.crc32(kind + body)
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
+
+
+@pytest.fixture
+def png_chunk() -> Callable[[bytes, bytes], bytes]:
+    """From a kind and a content to a chunk of a PNG file."""
+    return _png_chunk

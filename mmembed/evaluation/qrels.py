@@ -88,7 +88,8 @@ def read_qrels(path: str | Path) -> Qrels:
     if not path.is_file():
         raise ConfigError("no such file", "qrels", path)
     try:
-        table = read_table(path) if path.suffix in TABLES else _trec(path)
+        texts = (*NAMES["query"], *NAMES["target"])
+        table = read_table(path, texts) if path.suffix in TABLES else _trec(path)
     except StoreError as error:
         raise ConfigError(str(error).removeprefix(f"{path}: "), "qrels", path) from None
     except (OSError, ValueError) as error:

@@ -5,8 +5,10 @@ The kind of a file is what its name ends in. What the columns mean is the caller
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +19,14 @@ import pyarrow.parquet as pq
 from mmembed.errors import StoreError
 from mmembed.errors.plain_text import one_line, reason
 from mmembed.paths import Place, RemotePath, place
+from mmembed.store.json_lines import read_json_lines
 
+Reader = Callable[[IO[bytes], Collection[str] | None], pa.Table]
 VECTORS = "embedding"  # the one column of an array of vectors
+BLOCK, MOST_BLOCK = 1 << 20, (1 << 31) - 1  # bytes that CSV is read by
 
 
-def read_table(path: str | Place, texts: Collection[str] = ()) -> pa.Table:
+def read_table(path: str | Place, texts: Collection[str] | None = ()) -> pa.Table:
     """Read a table at a path or URL, all of it and as it is.
 
     An array of vectors (``.npy``, float ``(rows, dim)``) becomes one column ``embedding`` of
@@ -29,7 +34,8 @@ def read_table(path: str | Place, texts: Collection[str] = ()) -> pa.Table:
 
     Args:
         path: the file; its name ends in one of :data:`ENDINGS`, in either case.
-        texts: columns of CSV and TSV that hold text, whatever it looks like: 007 is not 7.
+        texts: columns of CSV and TSV that hold text, whatever it looks like: 007 is not 7. None
+            for all columns, of JSONL too.
 
     Raises:
         StoreError: no such file, its name ends otherwise, or it can't be read.
@@ -47,20 +53,67 @@ def read_table(path: str | Place, texts: Collection[str] = ()) -> pa.Table:
         raise StoreError(f"{path}: can't be read: {reason(error)}") from None
 
 
-def _read_separated(delimiter: str) -> Callable[[Any, Collection[str]], pa.Table]:
-    def read(file: Any, texts: Collection[str]) -> pa.Table:
-        return pyarrow.csv.read_csv(
-            file,
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in texts}
-            ),
-        )
+def _read_separated(delimiter: str) -> Reader:
+    def read(file: IO[bytes], texts: Collection[str] | None) -> pa.Table:
+        names = _first_row(file, delimiter) if texts is None else texts
+        size = file.seek(0, io.SEEK_END)
+        block = BLOCK
+        while True:
+            file.seek(0)
+            try:
+                return pyarrow.csv.read_csv(
+                    _kept_open(file),
+                    read_options=pyarrow.csv.ReadOptions(block_size=min(block, MOST_BLOCK)),
+                    parse_options=pyarrow.csv.ParseOptions(
+                        delimiter=delimiter, newlines_in_values=True
+                    ),
+                    convert_options=pyarrow.csv.ConvertOptions(
+                        column_types={name: pa.string() for name in names}
+                    ),
+                )
+            except pa.ArrowInvalid as error:
+                # a row longer than a block; Arrow says no more of it than this word
+                if "straddl" not in str(error) or block >= min(size, MOST_BLOCK):
+                    raise
+                block *= 8
 
     return read
 
 
-def _read_array(file: Any, _: Collection[str]) -> pa.Table:
+def _first_row(file: IO[bytes], delimiter: str) -> list[str]:
+    file.seek(0)
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+    try:
+        return next(csv.reader(text, delimiter=delimiter), [])
+    except csv.Error as error:
+        raise ValueError(f"its first row can't be read: {error}") from None
+    finally:
+        text.detach()
+
+
+def _kept_open(file: IO[bytes]) -> io.BytesIO | pa.PythonFile:
+    """Return a file for Arrow, which closes the one that it is given."""
+    return pa.PythonFile(_Open(file), "r")
+
+
+class _Open:
+    """A file that stays open when it is closed."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.readable, self.seekable, self.writable = file.readable, file.seekable, file.writable
+
+    def close(self) -> None:
+        pass
+
+
+def _read_json(file: IO[bytes], texts: Collection[str] | None) -> pa.Table:
+    return read_json_lines(file) if texts is None else pyarrow.json.read_json(file)
+
+
+def _read_array(file: IO[bytes], _: Collection[str] | None) -> pa.Table:
     vectors = np.load(file, allow_pickle=False)
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2:
         raise ValueError(f"holds no array (rows, dim) but {one_line(np.shape(vectors))}")
@@ -72,12 +125,12 @@ def _read_array(file: Any, _: Collection[str]) -> pa.Table:
     return pa.table({VECTORS: lists})
 
 
-READERS: Mapping[str, Callable[[Any, Collection[str]], pa.Table]] = {
+READERS: Mapping[str, Reader] = {
     ".parquet": lambda file, _: pq.read_table(file),
     ".csv": _read_separated(","),
     ".tsv": _read_separated("\t"),
-    ".jsonl": lambda file, _: pyarrow.json.read_json(file),
-    ".ndjson": lambda file, _: pyarrow.json.read_json(file),
+    ".jsonl": _read_json,
+    ".ndjson": _read_json,
     ".npy": _read_array,
 }
 ENDINGS = tuple(READERS)

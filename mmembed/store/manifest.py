@@ -36,8 +36,9 @@ Fields = Mapping[str, Modality]
 def read_manifest(path: str | Place, fields: Fields | None = None) -> pa.Table:
     """Read a manifest, with every column of :data:`COLUMNS` and of ``fields``.
 
-    Columns are strings; those of texts and ids are lists of strings if a cell of them holds
-    several, and ids are as :func:`mmembed.store.cells.contents` writes them.
+    Columns are strings, as CSV and JSONL have them written; those of texts and ids are lists of
+    strings if a cell of them holds several, and ids are as :func:`mmembed.store.cells.contents`
+    writes them.
 
     Args:
         path: of the manifest.
@@ -54,7 +55,7 @@ def read_manifest(path: str | Place, fields: Fields | None = None) -> pa.Table:
         raise ManifestError(f"{path}: a manifest ends in {', '.join(MANIFEST_ENDINGS)}")
     known = {**{kind: kind for kind in kinds()}, **fields}
     try:
-        table = read_table(path, ("id", *known, *ABOUT))
+        table = read_table(path, None)
     except StoreError as error:
         raise ManifestError(str(error)) from None
     _check_columns(table.column_names, path, known)

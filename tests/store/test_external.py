@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import uuid
 from pathlib import Path
@@ -67,6 +68,31 @@ def test_columns_of_text_stay_as_they_were_written(
     table = read_table(path, texts=("code", "not there"))
     assert table["code"].to_pylist() == codes
     assert table["count"].to_pylist() == list(range(len(codes)))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
+def test_all_columns_stay_as_they_were_written_if_that_is_asked_for(
+    ending: str, tmp_path: Path
+) -> None:
+    row = {"zip": "00123", "version": "1.10", "day": "2020-01-02", "on": "TRUE", "none": "NA"}
+    mark = "\t" if ending == ".tsv" else ","
+    path = tmp_path / f"table{ending}"
+    path.write_text(
+        json.dumps(row) + "\n"
+        if ending == ".jsonl"
+        else "\ufeff" + mark.join(f'"{name}"' for name in row) + f"\n{mark.join(row.values())}\n",
+        "utf-8",
+    )
+    assert read_table(path, texts=None).to_pylist() == [row]
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000, 40_000_000])
+def test_cells_of_any_size_and_over_several_lines(size: int, tmp_path: Path) -> None:
+    cell = "line\n" * (size // 5)
+    path = tmp_path / "table.csv"
+    path.write_text(f'name,text\na,"{cell}"\nb,c\n')
+    for texts in (None, ()):
+        assert read_table(path, texts)["text"].to_pylist() == [cell, "c"]
 
 
 @pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", "<f2"])

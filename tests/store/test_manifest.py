@@ -142,7 +142,7 @@ def test_fit_and_embed_say_the_same_of_the_same_mistake(
         ("m.parquet", b"nothing of the kind", "can't be read: "),
         ("m.csv", b"", "can't be read: Empty CSV file"),
         ("m.csv", b"image,label\na.png,x\nb.png\n", "can't be read: CSV parse error"),
-        ("m.csv", "image\nGrüße.png\n".encode("latin-1"), "can't be read: .*UTF8"),
+        ("m.csv", "image\nGrüße.png\n".encode("latin-1"), r"can't be read: .*(UTF8|utf-8)"),
         ("m.csv", b"image,image\na.png,b.png\n", "column image is there twice"),
         ("m.jsonl", b'{"image": "a.png"', "can't be read: "),
     ],

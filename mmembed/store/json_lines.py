@@ -45,8 +45,8 @@ def read_json_lines(file: IO[bytes]) -> pa.Table:
         file: UTF-8, with or without a mark at its beginning.
 
     Raises:
-        ValueError: a line that is no object, is empty or names a key twice, or a column whose values
-            can't be of one type.
+        ValueError: a line that is no object, is empty or names a key twice, or a column whose
+            values can't be of one type.
     """
     text = io.TextIOWrapper(file, "utf-8-sig", newline="\n")
     numbered = ((number, line) for number, line in enumerate(text, 1) if line.strip())

@@ -14,7 +14,7 @@ from mmembed.embedding.engines import part_writer
 from mmembed.embedding.plan.revision_check import versions_note
 from mmembed.errors import StoreError
 from mmembed.jobs.compact import compact
-from mmembed.media.decode_revision import DECODE_REVISION
+from mmembed.media.decode_revision import DECODE_REVISION, PACKAGES
 from mmembed.store.part_file import read_footer
 from mmembed.store.table import EmbeddingTable
 from tests.embedding.conftest import write_picture
@@ -27,6 +27,8 @@ from tests.embedding.plan.mixed_media import (
     write_mixed,
 )
 from tests.embedding.plan.test_changes import Runs, snapshot
+
+pytestmark = pytest.mark.usefixtures("first_revisions")
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def test_parts_and_card_name_revisions_and_libraries(runs: Runs) -> None:
     runs()
     card = json.loads((runs.out / "_mmembed.json").read_text())
     assert card["decode_revision"] == dict(DECODE_REVISION)
-    assert set(card["libraries"]) == {"Pillow", "PyAV", "soundfile", "numpy"}
+    assert set(card["libraries"]) == set(PACKAGES)
     for part in runs.out.glob("part-*"):
         made = read_footer(part).provenance
         assert made.decode_revision == card["decode_revision"]

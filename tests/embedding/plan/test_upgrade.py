@@ -32,6 +32,8 @@ from tests.embedding.plan.mixed_media import (
 from tests.embedding.plan.test_changes import Runs, snapshot
 from tests.embedding.test_long_media import write_film
 
+pytestmark = pytest.mark.usefixtures("first_revisions")
+
 
 @pytest.fixture
 def media(tmp_path: Path) -> Path:

@@ -64,7 +64,6 @@ DEMUXERS = {  # FFmpeg's name of each container
     "aac": "aac",
 }
 BY_SOUNDFILE = frozenset({"wav", "flac", "ogg", "aiff"})  # libsndfile reads these, and faster
-CAMERA_RAW = "a camera's raw data. Develop it to JPEG or TIFF first."
 CHUNKED = {b"RIFF", b"RF64", b"BW64", b"FORM"}  # magic at 8 counts only inside one of these
 BRANDS = {b"M4A ": "m4a", b"M4B ": "m4a", b"qt  ": "mov"}  # the rest is mp4
 PICTURE_BRANDS = {  # of ISO 23008-12 (HEIF) and of AVIF

@@ -17,7 +17,6 @@ from PIL import Image, UnidentifiedImageError
 
 from mmembed.errors import MediaError, Stage
 from mmembed.media.file import MediaFile, Source, opened
-from mmembed.media.formats import CAMERA_RAW
 from mmembed.media.pixels import SIDEWAYS, orientation, upright_rgb
 from mmembed.media.tiff import Page, find_page, read_page
 
@@ -127,7 +126,8 @@ def decode_image(
             with open_image(file, "decode") as picture:
                 return picture.rgb(min_side, to_srgb)
         except MediaError:
-            if file.sniffed not in (("image", "jpeg"), ("image", "png")):
+            scaled = file.sniffed == ("image", "jpeg") and min_side is not None
+            if not scaled and file.sniffed != ("image", "png"):
                 raise
         # once more, since a lossless JPEG can't be decoded at a scale, nor a PNG with long texts
         with open_image(file, "decode", with_texts=False) as picture:
@@ -192,7 +192,9 @@ def _picture(file: MediaFile, kind: str, stage: Stage, with_texts: bool) -> Iter
         page = _page(file)
     if page is not None:
         if page.of_camera:
-            message = f"holds {page.of_camera}, {CAMERA_RAW}"
+            message = (
+                f"holds {page.of_camera}, a camera's raw data. Develop it to JPEG or TIFF first."
+            )
             raise MediaError(file.name, stage, message)
         if not page.by_pillow:
             yield _of_safe_size(TiffPicture(file, page))

@@ -82,12 +82,12 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
         return values
     if values.dtype == bool:
         return values * np.uint8(255)
-    most = values.max(initial=0)
     if values.dtype.kind == "f":
         values = np.nan_to_num(values.astype(np.float64), posinf=255.0)
-        full = 1.0 if np.nanmax(values, initial=0) <= 1 else 255.0
+        full = 1.0 if values.max(initial=0) <= 1 else 255.0
     else:
-        full = 65535.0 if most <= 65535 else float(np.iinfo(values.dtype).max)
+        whole = float(np.iinfo(values.dtype).max)
+        full = 65535.0 if values.max(initial=0) <= 65535 else whole
     return np.clip(np.rint(values * (255.0 / full)), 0, 255).astype(np.uint8)
 
 

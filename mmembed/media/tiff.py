@@ -20,7 +20,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it warns
 REDUCED = 1  # bit of NewSubfileType: a smaller copy of another page (TIFF 6.0, page 36)
 COLOURS = {0: 1, 1: 1, 2: 3}  # channels of a photometric interpretation, without alpha
 RAW = {32803: "a colour filter array", 34892: "linear raw"}  # of cameras (DNG 1.7, TIFF/EP)
-UINT, FLOAT = 1, 3  # sample formats (TIFF 6.0, page 80)
+UINT = 1  # sample format of whole numbers without a sign (TIFF 6.0, page 80)
 
 
 @dataclass(frozen=True)

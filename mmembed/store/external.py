@@ -62,7 +62,7 @@ def _read_separated(delimiter: str) -> Reader:
             file.seek(0)
             try:
                 return pyarrow.csv.read_csv(
-                    _kept_open(file),
+                    pa.PythonFile(_Open(file), "r"),  # Arrow closes what it is given
                     read_options=pyarrow.csv.ReadOptions(block_size=min(block, MOST_BLOCK)),
                     parse_options=pyarrow.csv.ParseOptions(
                         delimiter=delimiter, newlines_in_values=True
@@ -89,11 +89,6 @@ def _first_row(file: IO[bytes], delimiter: str) -> list[str]:
         raise ValueError(f"its first row can't be read: {error}") from None
     finally:
         text.detach()
-
-
-def _kept_open(file: IO[bytes]) -> io.BytesIO | pa.PythonFile:
-    """Return a file for Arrow, which closes the one that it is given."""
-    return pa.PythonFile(_Open(file), "r")
 
 
 class _Open:

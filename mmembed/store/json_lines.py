@@ -32,7 +32,18 @@ class WrittenNumber(float):
             return float(self)
 
 
-DECODER = json.JSONDecoder(parse_int=WrittenNumber.of, parse_float=WrittenNumber.of)
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"names {twice!r} twice")
+    return row
+
+
+DECODER = json.JSONDecoder(
+    parse_int=WrittenNumber.of, parse_float=WrittenNumber.of, object_pairs_hook=_once
+)
 
 
 def read_json_lines(file: IO[bytes]) -> pa.Table:
@@ -67,23 +78,14 @@ def read_json_lines(file: IO[bytes]) -> pa.Table:
 
 
 def _row(line: str, number: int) -> dict[str, Any]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        row = dict(pairs)
-        if len(row) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"line {number} names {twice!r} twice")
-        return row
-
-    decoder = json.JSONDecoder(
-        parse_int=DECODER.parse_int, parse_float=DECODER.parse_float, object_pairs_hook=once
-    )
     try:
-        row = decoder.decode(line)
+        row = DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise ValueError(
             f"line {number} is no JSON: {error.msg} at character {error.pos}"
         ) from None
+    except ValueError as error:
+        raise ValueError(f"line {number} {error}") from None
     except RecursionError:
         raise ValueError(f"line {number} is nested too deeply") from None
     if not isinstance(row, dict) or not row:

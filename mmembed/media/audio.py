@@ -1,26 +1,26 @@
 """Decodes sound files and the sound tracks of videos, whole or one span, exact to a sample.
 
-WAV, FLAC, Ogg Vorbis and AIFF go through libsndfile, everything else through FFmpeg
+WAV, FLAC and AIFF go through libsndfile, everything else through FFmpeg
 (:mod:`mmembed.media.ffmpeg_sound`). It knows nothing of spectrograms, padding or models.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
-import soundfile
 
 from mmembed.errors import MediaError, TruncatedError
-from mmembed.media.ffmpeg_sound import Range, Track, decode_track
-from mmembed.media.file import MediaFile, Source, opened
-from mmembed.media.formats import BY_SOUNDFILE
-from mmembed.media.pcm_header import MOST_SAMPLES, clearly_short, declared_pcm_seconds
+from mmembed.media.ffmpeg_sound import FFmpegReader, ffmpeg_reader
+from mmembed.media.file import Source, opened
 from mmembed.media.resample import fit, mix, needed_range, resample
+from mmembed.media.sample_reader import SampleReader
+from mmembed.media.sndfile_sound import ERRORS, SndfileReader, sndfile_reader
 from mmembed.media.spans import Span
 
-BLOCK_SAMPLES = 1 << 22  # read in blocks: memory follows what is there, not what is declared
-OGG_READ_SECONDS = 30.0  # spans that begin later are left to FFmpeg, which seeks Ogg exactly
+CLOSE_SECONDS = 0.05  # a span that ends so near the end of the file reaches to it
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def decode_audio(
 ) -> Waveform:
     """Decode a sound file, the sound track of a video, or one span, to ``(channels, samples)``.
 
-    A span is seeked to, and equals the slice ``[round(start * rate), round(end * rate))`` of the
-    whole, resampled or not; what reaches beyond the end of the file is left out. In a video,
-    times count from its first frame.
+    A span equals the slice ``[round(start * rate), round(end * rate))`` of the whole, resampled or
+    not; what reaches beyond the end of the file is left out. In a video, times count from the
+    first frame or sample, whichever is earlier.
 
     Args:
         source: a path, a URL, the encoded file as ``bytes``, or a file that is open.
@@ -70,35 +70,51 @@ def decode_audio(
             samples.
         TruncatedError: it stops clearly before the end that its header declares.
     """
-
-    def wanted(rate: int) -> tuple[int, int | None]:
-        return needed_range(span, rate, sample_rate or rate)
-
-    with opened(source) as file:
-        name = file.name
-        track = _by_libsndfile(file, wanted) or decode_track(file, wanted)
-    if track.declared_seconds is not None and not allow_truncated:
-        message = (
-            f"stops after {track.end_seconds:.1f} s of {track.declared_seconds:.1f} s. "
-            "Re-encode it, or allow truncated files."
+    with closing(
+        decode_spans(
+            source, [span], sample_rate=sample_rate, channels=channels, allow_truncated=allow_truncated
         )
-        raise TruncatedError(name, message, track.decoder, track.end_seconds)
-    rates = (track.sample_rate, sample_rate or track.sample_rate)
-    mixed = mix(track.samples, channels or len(track.samples))
-    samples, start = fit(mixed, track.first, span, rates)
-    if not samples.shape[1]:
-        if span is None or track.end_seconds <= 0:
-            raise MediaError(name, "decode", "holds no samples. Leave it out.", track.decoder)
-        message = (
-            f"ends at {track.end_seconds:.2f} s, so there is nothing in the span "
-            f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration, or "
-            "allow truncated files."
-        )
-        raise TruncatedError(name, message, track.decoder, track.end_seconds)
-    if not np.isfinite(samples).all():
-        message = "holds NaN or infinite samples. Export it again as integer PCM."
-        raise MediaError(name, "decode", message, track.decoder)
-    return Waveform(np.ascontiguousarray(samples), rates[1], start / rates[1])
+    ) as waveforms:
+        return next(waveforms)
+
+
+def decode_spans(
+    source: Source,
+    spans: Iterable[Span | None],
+    *,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+    allow_truncated: bool = False,
+) -> Generator[Waveform]:
+    """Decode spans one after another, each as :func:`decode_audio` does it, in one pass.
+
+    Args:
+        source: as of :func:`decode_audio`.
+        spans: in the order of their starts.
+        sample_rate: as of :func:`decode_audio`.
+        channels: as of :func:`decode_audio`.
+        allow_truncated: as of :func:`decode_audio`.
+
+    Raises:
+        MediaError: as :func:`decode_audio`.
+        TruncatedError: as :func:`decode_audio`.
+    """
+    with opened(source) as file, ExitStack() as stack:
+        reader: SampleReader | None = stack.enter_context(sndfile_reader(file))
+        for span in spans:
+            samples, first = None, 0
+            if isinstance(reader, SndfileReader):
+                with suppress(*ERRORS):  # where libsndfile stumbles, FFmpeg tells
+                    samples, first = _read(reader, span, sample_rate)
+            if samples is None:
+                if not isinstance(reader, FFmpegReader):
+                    reader = stack.enter_context(ffmpeg_reader(file))
+                samples, first = _read(reader, span, sample_rate)
+            rates = (reader.sample_rate, sample_rate or reader.sample_rate)
+            _check_end(file.name, reader, span, allow_truncated)
+            mixed = mix(samples, channels or len(samples))
+            cut, start = fit(mixed, first, span, rates)
+            yield _checked(file.name, reader, span, Waveform(cut, rates[1], start / rates[1]))
 
 
 def convert(
@@ -116,43 +132,39 @@ def convert(
     return Waveform(resample(mixed, waveform.sample_rate, rate), rate, waveform.start_seconds)
 
 
-def _by_libsndfile(media: MediaFile, wanted: Range) -> Track | None:
-    """Decode with libsndfile; None if it is not its format, or it stumbles (FFmpeg then tells)."""
-    kind = media.sniffed[1] if media.sniffed else ""
-    if kind not in BY_SOUNDFILE:
-        return None
-    try:
-        with soundfile.SoundFile(media.descriptor_or_stream(), closefd=False) as file:
-            rate, frames = file.samplerate, file.frames
-            if not 0 < frames < MOST_SAMPLES:  # a stream, whose length was never filled in
-                return None
-            first, stop = wanted(rate)
-            begin = min(first, frames)
-            if kind == "ogg":  # libsndfile misplaces seeks in the last page, so it reads on
-                if begin > OGG_READ_SECONDS * rate:
-                    return None
-                begin = 0
-            file.seek(begin)
-            count = max(0, min(frames if stop is None else stop, frames) - begin)
-            blocks = [np.zeros((0, file.channels), np.float32)]
-            while sum(map(len, blocks)) < count:
-                blocks.append(file.read(min(count, BLOCK_SAMPLES), "float32", always_2d=True))
-                if not len(blocks[-1]):
-                    break
-            samples = np.concatenate(blocks)[:count].T
-    except (soundfile.LibsndfileError, OSError, ValueError):
-        return None
-    declared = None
-    if samples.shape[1] < count:
-        frames, declared = begin + samples.shape[1], frames / rate
-    else:
-        declared = declared_pcm_seconds(media, kind, rate)
-    short = clearly_short(frames / rate, declared) and (stop is None or stop > frames)
-    return Track(
-        samples[:, min(first, frames) - begin :],
-        rate,
-        first,
-        "libsndfile",
-        frames / rate,
-        declared if short else None,
-    )
+def _read(
+    reader: SampleReader, span: Span | None, sample_rate: int | None
+) -> tuple[np.ndarray, int]:
+    first, stop = needed_range(span, reader.sample_rate, sample_rate or reader.sample_rate)
+    return reader.read(first, stop), first
+
+
+def _check_end(name: str, reader: SampleReader, span: Span | None, allow_truncated: bool) -> None:
+    """Refuse a span that reaches to the end of a file that stops early."""
+    if allow_truncated:
+        return
+    end = reader.position / reader.sample_rate if reader.finished else reader.end_seconds
+    declared = reader.missed_end_seconds()
+    if declared is not None and (span is None or span.end_seconds > end - CLOSE_SECONDS):
+        message = (
+            f"stops after {end:.1f} s of {declared:.1f} s. "
+            "Re-encode it, or allow truncated files."
+        )
+        raise TruncatedError(name, message, reader.decoder, end)
+
+
+def _checked(name: str, reader: SampleReader, span: Span | None, waveform: Waveform) -> Waveform:
+    if not waveform.samples.shape[1]:
+        end = reader.position / reader.sample_rate
+        if span is None or end <= 0:
+            raise MediaError(name, "decode", "holds no samples. Leave it out.", reader.decoder)
+        message = (
+            f"ends at {end:.2f} s, so there is nothing in the span "
+            f"{span.start_seconds:.2f}-{span.end_seconds:.2f} s. Cut it by its duration, or "
+            "allow truncated files."
+        )
+        raise TruncatedError(name, message, reader.decoder, end)
+    if not np.isfinite(waveform.samples).all():
+        message = "holds NaN or infinite samples. Export it again as integer PCM."
+        raise MediaError(name, "decode", message, reader.decoder)
+    return replace(waveform, samples=np.ascontiguousarray(waveform.samples))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from mmembed.errors import MediaError, Stage
 from mmembed.media.formats import sniff
@@ -33,12 +33,15 @@ class MediaInfo:
         format: by content, in lower case: ``jpeg``, ``wav``, ``mp4`` …
         width: pixels as shown, after rotation by EXIF or the display matrix.
         height: pixels as shown.
-        duration_seconds: length of the sound or of the video.
+        begin_seconds: when the pictures of a video begin; 0 but for those that begin late.
+        duration_seconds: when the sound or the pictures end: time 0 is the first sample or frame.
+        declared_seconds: when headers say they end, if the file clearly stops before that.
         fps: average frames a second.
         sample_rate: of the sound (track), in Hz.
         channels: of the sound (track).
         has_audio: whether there is sound.
-        sound_seconds: when the sound track of a video ends, counted from its first frame.
+        sound_begin_seconds: when the sound track of a video begins.
+        sound_seconds: when the sound track of a video ends.
         text: the content of a text file, or of a cell that holds a text or ids.
     """
 
@@ -46,11 +49,14 @@ class MediaInfo:
     format: str
     width: int | None = None
     height: int | None = None
+    begin_seconds: float = 0.0
     duration_seconds: float | None = None
+    declared_seconds: float | None = None
     fps: float | None = None
     sample_rate: int | None = None
     channels: int | None = None
     has_audio: bool = False
+    sound_begin_seconds: float = 0.0
     sound_seconds: float | None = None
     text: str | None = None
 
@@ -66,6 +72,7 @@ class MediaFile:
     Attributes:
         name: how errors name it: its path or URL, or ``<bytes>``.
         info: what :func:`~mmembed.media.probe.probe` told of it; None before that is asked.
+        index: what :func:`~mmembed.media.packet_index.packet_index` told of it, likewise.
 
     Raises:
         MediaError: (stage ``probe``) no such file, a folder, or not readable.
@@ -74,6 +81,7 @@ class MediaFile:
 
     def __init__(self, source: str | os.PathLike[str] | bytes | RemotePath) -> None:
         self.info: MediaInfo | None = None
+        self.index: Any = None
         self._content: bytes | RemoteFile | io.FileIO
         if isinstance(source, bytes):
             self.name, self._content = "<bytes>", source
@@ -133,6 +141,14 @@ class MediaFile:
             MediaError: not readable.
         """
         return sniff(self.read_at, os.path.splitext(self.name)[1].lower())
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the file is."""
+        content = self._content
+        if isinstance(content, io.FileIO):
+            return os.fstat(content.fileno()).st_size
+        return len(content) if isinstance(content, bytes) else content.size_bytes
 
     def read_at(self, offset: int, count: int, *, stage: Stage = "probe") -> bytes:
         """Return up to ``count`` bytes from ``offset`` on, all of them if it is negative.

@@ -1,4 +1,4 @@
-"""Kind, size and length of a media file, from its headers alone; nothing is decoded.
+"""Kind, size and length of a media file: sizes by its headers, lengths by its packets.
 
 A file's name is not trusted (text excepted, which has no magic bytes): an MP3 named ``.jpg`` is
 audio, an MP4 without pictures is audio, cover art makes no video, an animated GIF is an image.
@@ -7,27 +7,21 @@ This module knows nothing of what is done with a file.
 
 from __future__ import annotations
 
-from typing import Any
-
-import soundfile
-
-from mmembed.errors import MediaError
-from mmembed.media.container import (
-    audio_stream,
-    declared_seconds,
-    open_container,
-    video_stream,
-)
+from mmembed.errors import MediaError, TruncatedError
+from mmembed.media.container import open_container
+from mmembed.media.declared_length import clearly_short
 from mmembed.media.file import MediaFile, MediaInfo, Source, opened
-from mmembed.media.formats import BY_SOUNDFILE
 from mmembed.media.image import open_image
-from mmembed.media.pcm_header import MOST_SAMPLES, clearly_short, declared_pcm_seconds
+from mmembed.media.packet_index import packet_index
+from mmembed.media.sndfile_sound import sndfile_reader
 
-__all__ = ["MediaInfo", "Source", "probe"]
+__all__ = ["MediaInfo", "Source", "check_truncated", "probe"]
+
+CLOSE_SECONDS = 0.05  # what ends so near the end of a file reaches to it
 
 
 def probe(source: Source) -> MediaInfo:
-    """Tell what a file is from its content, reading no more than its headers.
+    """Tell what a file is from its content; no more is decoded than the first frame of each track.
 
     A file that is open is looked at once, however often it is asked.
 
@@ -44,6 +38,20 @@ def probe(source: Source) -> MediaInfo:
         return file.info
 
 
+def check_truncated(name: str, info: MediaInfo, until_seconds: float) -> None:
+    """Refuse what reaches to the end of a file that clearly stops before its declared end.
+
+    Raises:
+        TruncatedError: it does.
+    """
+    end, declared = info.duration_seconds or 0.0, info.declared_seconds
+    if declared is not None and until_seconds > end - CLOSE_SECONDS:
+        message = (
+            f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or allow truncated files."
+        )
+        raise TruncatedError(name, message, "", end)
+
+
 def _probe(file: MediaFile) -> MediaInfo:
     if file.sniffed is None:
         if not file.read_at(0, 1):
@@ -57,9 +65,7 @@ def _probe(file: MediaFile) -> MediaInfo:
         return _probe_image(file, kind)
     if modality not in ("audio", "video"):
         return MediaInfo(modality, kind)
-    if kind in BY_SOUNDFILE and (info := _probe_sound(file, kind)):
-        return info
-    return _probe_container(file, kind)
+    return _probe_sound(file, kind) or _probe_container(file, kind)
 
 
 def _probe_image(file: MediaFile, kind: str) -> MediaInfo:
@@ -68,75 +74,53 @@ def _probe_image(file: MediaFile, kind: str) -> MediaInfo:
 
 
 def _probe_sound(file: MediaFile, kind: str) -> MediaInfo | None:
-    try:
-        with soundfile.SoundFile(file.descriptor_or_stream(), closefd=False) as sound:
-            rate, channels, frames = sound.samplerate, sound.channels, sound.frames
-    except (soundfile.LibsndfileError, OSError):
-        return None
-    if not 0 < frames < MOST_SAMPLES:  # a stream, whose length was never filled in
-        return None
-    seconds = frames / rate
-    declared = declared_pcm_seconds(file, kind, rate)
-    if declared is not None and clearly_short(seconds, declared):
-        seconds = declared  # a file that stops early: whoever decodes it shall notice
-    return MediaInfo(
-        "audio",
-        kind,
-        duration_seconds=seconds,
-        sample_rate=rate,
-        channels=channels,
-        has_audio=True,
-    )
+    with sndfile_reader(file) as reader:
+        if reader is None:
+            return None
+        declared, seconds = reader.declared_seconds(), reader.frames / reader.sample_rate
+        return MediaInfo(
+            "audio",
+            kind,
+            duration_seconds=seconds,
+            declared_seconds=declared if clearly_short(seconds, declared) else None,
+            sample_rate=reader.sample_rate,
+            channels=reader.channels,
+            has_audio=True,
+        )
 
 
 def _probe_container(file: MediaFile, kind: str) -> MediaInfo:
+    index = packet_index(file)
+    main = index.pictures or index.sound
+    assert main is not None
+    begin, end = index.span(main)
+    heard = index.span(index.sound) if index.sound and index.pictures else (0.0, None)
+    width = height = fps = rate = channels = None
     with open_container(file, "probe") as container:
-        sound, pictures = audio_stream(container), video_stream(container)
-        if sound is None and pictures is None:
-            message = "holds neither sound nor pictures that can be decoded. Re-encode it."
-            raise MediaError(file.name, "probe", message, container.format.name)
-        width = height = fps = None
-        if pictures is not None:
+        if index.pictures is not None:
+            pictures = container.streams[index.pictures.stream]
             width, height = pictures.codec_context.width, pictures.codec_context.height
             if container.format.name.startswith("mov") and _shown_sideways(file):
                 width, height = height, width
             fps = float(pictures.average_rate) if pictures.average_rate else None
-        return MediaInfo(
-            "audio" if pictures is None else "video",
-            kind,
-            width=width,
-            height=height,
-            duration_seconds=_seconds(container, pictures or sound, file),
-            fps=fps,
-            sample_rate=sound.codec_context.sample_rate if sound else None,
-            channels=sound.codec_context.channels if sound else None,
-            has_audio=sound is not None,
-            sound_seconds=_sound_seconds(container, pictures, sound, file),
-        )
-
-
-def _seconds(container: Any, stream: Any, file: MediaFile) -> float | None:
-    """Return the declared length, else FFmpeg's guess, else the end of the last packet."""
-    said = declared_seconds(container, stream, file)
-    if said is not None:
-        return said
-    if container.duration and container.duration > 0:
-        return container.duration / 1e6
-    first, end = None, 0
-    for packet in container.demux(stream):
-        if packet.pts is not None:
-            first = packet.pts if first is None else min(first, packet.pts)
-            end = max(end, packet.pts + (packet.duration or 0))
-    return None if first is None else float((end - first) * stream.time_base)
-
-
-def _sound_seconds(container: Any, pictures: Any, sound: Any, file: MediaFile) -> float | None:
-    """Return when the sound track ends, from the first picture on; None if it is not said."""
-    said = None if pictures is None or sound is None else declared_seconds(container, sound, file)
-    if said is None:
-        return None
-    first, begin = ((s.start_time or 0) * s.time_base for s in (pictures, sound))
-    return max(0.0, said + float(begin - first))
+        if index.sound is not None:
+            sound = container.streams[index.sound.stream].codec_context
+            rate, channels = sound.sample_rate, sound.channels
+    return MediaInfo(
+        "audio" if index.pictures is None else "video",
+        kind,
+        width=width,
+        height=height,
+        begin_seconds=begin,
+        duration_seconds=end,
+        declared_seconds=index.missed_end_seconds,
+        fps=fps,
+        sample_rate=rate,
+        channels=channels,
+        has_audio=index.sound is not None,
+        sound_begin_seconds=heard[0],
+        sound_seconds=heard[1],
+    )
 
 
 def _shown_sideways(file: MediaFile) -> bool:

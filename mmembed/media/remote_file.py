@@ -20,7 +20,7 @@ class RemoteFile:
 
     Attributes:
         name: its URL.
-        size: in bytes.
+        size_bytes: how long it is.
 
     Raises:
         OSError: no such file, or it can't be read.
@@ -29,13 +29,13 @@ class RemoteFile:
     def __init__(self, where: RemotePath) -> None:
         self.name = str(where)
         self._file = where.open()
-        self.size: int = self._file.size()
-        self._block_bytes = BLOCK_BYTES if self.size > WHOLE_BYTES else max(1, self.size)
+        self.size_bytes: int = self._file.size()
+        self._block_bytes = BLOCK_BYTES if self.size_bytes > WHOLE_BYTES else max(1, self.size_bytes)
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def read_at(self, offset: int, count: int = -1) -> bytes:
         """Return up to ``count`` bytes from ``offset`` on; all of them if it is negative."""
-        end = self.size if count < 0 else min(offset + count, self.size)
+        end = self.size_bytes if count < 0 else min(offset + count, self.size_bytes)
         parts = []
         while offset < end:
             number, begin = divmod(offset, self._block_bytes)
@@ -74,7 +74,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._source.size}
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._source.size_bytes}
         self._place = max(0, base[whence] + offset)
         return self._place
 

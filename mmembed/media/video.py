@@ -9,15 +9,19 @@ nor of sound.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mmembed.errors import MediaError, TruncatedError
-from mmembed.media.container import declared_seconds, open_container, video_stream
-from mmembed.media.file import Source, opened
+from mmembed.media.declared_length import clearly_short
+from mmembed.media.file import MediaFile, Source, opened
+from mmembed.media.packet_index import packet_index
+from mmembed.media.packet_reader import PacketReader
 from mmembed.media.video_frames import FrameReader
 
 ROOM = 2  # frames are scaled down to this times min_side while they are converted
@@ -28,7 +32,7 @@ class Clip:
     """RGB uint8 ``frames (frames, height, width, 3)`` and their ``pts_seconds (frames,)``.
 
     ``pts_seconds`` (float64) is when each frame began to be shown, counted from the first frame
-    of the file.
+    or sample of the file, whichever is earlier.
     """
 
     frames: np.ndarray
@@ -57,7 +61,8 @@ def decode_video(
 
     Args:
         source: a path, a URL, the encoded file as ``bytes``, or a file that is open.
-        times_seconds: in any order, repeats allowed, counted from the first frame.
+        times_seconds: in any order, repeats allowed, counted from the file's first frame or
+            sample, whichever is earlier.
         min_side: frames whose shorter side is more than twice this are scaled down to twice
             this (area averaging, the aspect kept).
         allow_truncated: of a file that stops early, take its last frame for what is missing.
@@ -68,49 +73,102 @@ def decode_video(
             its header declares.
         ValueError: no times, or a time that is not finite.
     """
-    if not len(times_seconds) or not all(math.isfinite(t) for t in times_seconds):
-        raise ValueError(f"times_seconds must be finite and at least one, got {times_seconds!r}")
-    with opened(source) as file, open_container(file, "decode") as container:
-        name = file.name
-        stream = video_stream(container)
-        if stream is None:
-            raise MediaError(name, "decode", "has no pictures. Take its sound alone.")
-        stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
-        reader = FrameReader(container, stream)
-        shown: dict[float, tuple[np.ndarray, float]] = {}
+    with closing(
+        decode_clips(source, [times_seconds], min_side=min_side, allow_truncated=allow_truncated)
+    ) as clips:
+        return next(clips)
+
+
+def decode_clips(
+    source: Source,
+    times_seconds: Sequence[Sequence[float]],
+    *,
+    min_side: int | None = None,
+    allow_truncated: bool = False,
+) -> Generator[Clip]:
+    """Decode clips one after another, each as :func:`decode_video` does it, in one pass.
+
+    Args:
+        source: as of :func:`decode_video`.
+        times_seconds: the times of each clip. Clips may overlap; frames are kept until the last
+            clip that shows them was yielded, so clips that follow one another take least memory.
+        min_side: as of :func:`decode_video`.
+        allow_truncated: as of :func:`decode_video`.
+
+    Raises:
+        MediaError: as :func:`decode_video`.
+        TruncatedError: as :func:`decode_video`.
+        ValueError: no times, or a time that is not finite.
+    """
+    for times in times_seconds:
+        if not len(times) or not all(math.isfinite(time) for time in times):
+            raise ValueError(f"times_seconds must be finite and at least one, got {times!r}")
+    queue = deque(sorted({time for times in times_seconds for time in times}))
+    needed = Counter(time for times in times_seconds for time in set(times))
+    shown: dict[float, tuple[np.ndarray, float]] = {}
+    with opened(source) as file, pictures_of(file) as reader:
         latest: tuple[Any, np.ndarray] | None = None
-        for time in sorted(set(times_seconds)):
-            now = reader.shown_at(time)
-            if now is None:
-                reason = reader.failure or "no frame comes out"
-                message = f"can't be decoded, {reason}. Re-encode it."
-                raise MediaError(name, "decode", message, reader.decoder)
-            if reader.ended and not allow_truncated:
-                begin = reader.origin_seconds
-                declared = declared_seconds(container, stream, file, begin)
-                _check_end(reader, time, declared, name)
-            if latest is None or latest[0] is not now.frame:
-                latest = now.frame, _upright_rgb(now.frame, min_side)
-            shown[time] = latest[1], now.seconds
+        for times in times_seconds:
+            while queue and queue[0] <= max(times):
+                time = queue.popleft()
+                now = reader.shown_at(time)
+                if now is None:
+                    reason = reader.failure or "no frame comes out"
+                    message = f"can't be decoded, {reason}. Re-encode it."
+                    raise MediaError(file.name, "decode", message, reader.decoder)
+                if reader.ended and not allow_truncated:
+                    _check_end(reader, time, reader.due_end_seconds, file.name)
+                if latest is None or latest[0] is not now.frame:
+                    latest = now.frame, _upright_rgb(now.frame, min_side)
+                shown[time] = latest[1], now.seconds
+            yield _clip(times, shown, reader, file.name)
+            for time in set(times):
+                needed[time] -= 1
+                if not needed[time]:
+                    del shown[time]
+
+
+@contextmanager
+def pictures_of(file: MediaFile) -> Iterator[FrameReader]:
+    """Open the pictures of a file.
+
+    Raises:
+        MediaError: (stage ``decode``) it has none, or none that can be decoded.
+    """
+    index = packet_index(file, "decode")
+    if index.pictures is None:
+        message = "has no pictures. Take its sound alone."
+        if index.failure:
+            message = f"has no pictures that can be decoded, {index.failure}. Re-encode it."
+        raise MediaError(file.name, "decode", message)
+    with PacketReader(file, index.pictures) as packets:
+        yield FrameReader(index, packets)
+
+
+def _clip(
+    times: Sequence[float],
+    shown: Mapping[float, tuple[np.ndarray, float]],
+    reader: FrameReader,
+    name: str,
+) -> Clip:
     if reader.corrupt * 10 > reader.good + 10:  # one broken end is no matter
         message = f"is corrupt, {reader.corrupt} packets can't be decoded. Re-encode it."
         raise MediaError(name, "decode", message, reader.decoder)
-    sizes = {pixels.shape for pixels, _ in shown.values()}
-    if len(sizes) > 1:
+    if len({shown[time][0].shape for time in times}) > 1:
         message = "changes its picture size midway. Re-encode it."
         raise MediaError(name, "decode", message, reader.decoder)
     return Clip(
-        np.stack([shown[t][0] for t in times_seconds]),
-        np.array([shown[t][1] for t in times_seconds], np.float64),
+        np.stack([shown[time][0] for time in times]),
+        np.array([shown[time][1] for time in times], np.float64),
     )
 
 
-def _check_end(reader: FrameReader, time: float, declared: float | None, name: str) -> None:
+def _check_end(reader: FrameReader, time: float, due: float, name: str) -> None:
     end = reader.end_seconds
-    if declared is None or min(time, declared) - end <= max(0.25, 0.02 * declared):
+    if not clearly_short(end, min(time, due)):
         return
     message = (
-        f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or allow truncated files."
+        f"stops after {end:.1f} s of {due:.1f} s. Re-encode it, or allow truncated files."
     )
     raise TruncatedError(name, message, reader.decoder, end)
 

@@ -1,26 +1,28 @@
 """Frames of one video stream, walked forwards; no group of pictures is decoded in vain.
 
-Targets come in rising order. Compressed packets are read ahead to the first key frame behind
-the target, and all before the last key frame at or before it are dropped undecoded; a target far
-ahead is seeked to. It knows nothing of colours, sizes or rotation.
+Targets come in rising order. Packets before the last key frame at or before a target are dropped
+undecoded. A flag is not believed: a decoder that was sent there has to give that very frame first,
+or the stream is decoded from its beginning, without leaps. It knows nothing of colours, sizes or
+rotation.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import av
+import numpy as np
 
-SEEK_FROM_SECONDS = 10.0  # nearer targets are reached by reading on
-SEEK_EARLY_SECONDS = 1.0  # some indices count in decoding order: come in a little before
+from mmembed.media.packet_index import PacketIndex, TrackIndex
+from mmembed.media.packet_reader import PacketReader
+
 EPSILON_SECONDS = 1e-6  # a time that is a frame's own, but for rounding, shows that frame
+SMALL_BYTES = 16  # a packet without a picture: XviD flags place holders as key frames
 
 
 class Shown(NamedTuple):
-    """A decoded frame and when it begins to be shown, in seconds from the first frame."""
+    """A decoded frame and when it begins to be shown, in seconds from the file's time 0."""
 
     seconds: float
     frame: Any
@@ -33,31 +35,28 @@ class FrameReader:
         decoder: name of the codec.
         good: frames decoded.
         corrupt: packets that could not be decoded.
-        failure: what the decoder or the container said last, None if nothing.
+        failure: what the decoder or the container said last, empty if nothing.
         ended: whether the last frame was reached.
-        origin_seconds: the container's time of the first frame.
+        due_end_seconds: the end that headers declare, or that of the packets.
     """
 
-    def __init__(self, container: Any, stream: Any) -> None:
-        self.decoder: str = stream.codec_context.codec.name
+    def __init__(self, index: PacketIndex, packets: PacketReader) -> None:
+        track = index.pictures
+        assert track is not None
+        self.decoder = packets.decoder
         self.good = self.corrupt = 0
-        self.failure: str | None = None
+        self.failure = ""
         self.ended = False
-        self._container, self._stream = container, stream
-        self._tick = float(stream.time_base)
-        self._frame_seconds = float(1 / (stream.average_rate or 25))
+        self._packets, self._track = packets, track
         # AVI stores no presentation times: frames come out in order, one decoding time each
-        self._unstamped: bool = container.format.name == "avi"
-        self._packets = container.demux(stream)
-        self._ahead: deque[Any] = deque()
-        self._target = -math.inf
-        self._frames = self._decode()
-        self.origin_seconds = self._stamp = 0.0
+        self._unstamped: bool = packets.container.format.name == "avi"
+        self._origin = index.origin_seconds
+        self.due_end_seconds = index.missed_end_seconds or index.span(track)[1]
+        self._keys, self._shown_from = self._key_frames(track)
+        self._frames = self._decoded()
+        self._stamp = track.begin_seconds - track.frame_seconds
         self._current: Shown | None = None
         self._next: Shown | None = next(self._frames, None)
-        self.origin_seconds = self._stamp
-        if self._next is not None:
-            self._next = Shown(0.0, self._next.frame)
 
     @property
     def end_seconds(self) -> float:
@@ -66,9 +65,8 @@ class FrameReader:
         if last is None:
             return 0.0
         ticks = getattr(last.frame, "duration", None)
-        return last.seconds + (
-            float(ticks * last.frame.time_base) if ticks else self._frame_seconds
-        )
+        length = float(ticks * last.frame.time_base) if ticks else self._track.frame_seconds
+        return last.seconds + length
 
     def shown_at(self, seconds: float) -> Shown | None:
         """Return the frame shown at a time, which must not be before one asked earlier.
@@ -78,33 +76,55 @@ class FrameReader:
         """
         target = seconds + EPSILON_SECONDS
         if self._next is not None and self._next.seconds <= target:
-            if target - self._next.seconds >= SEEK_FROM_SECONDS:
-                self._seek(target)
-            self._target = target
+            self._leap(target)
         while self._next is not None and self._next.seconds <= target:
             self._current, self._next = self._next, next(self._frames, None)
         self.ended = self._next is None
         return self._current or self._next
 
-    def _seek(self, target: float) -> None:
-        """Go to a key frame before ``target``; to the beginning if that lands behind it."""
-        kept = self._next
-        for goal in (target - SEEK_EARLY_SECONDS, 0.0):
-            try:
-                offset = int((goal + self.origin_seconds) / self._tick)
-                self._container.seek(offset, stream=self._stream)
-            except av.FFmpegError:
-                continue
-            self._packets, self._target = self._container.demux(self._stream), goal
-            self._ahead.clear()
-            self._frames = self._decode()
-            self._next = next(self._frames, None)
-            if self._next is not None and self._next.seconds <= target:
-                return
-        self._next = kept
+    def _key_frames(self, track: TrackIndex) -> tuple[np.ndarray, np.ndarray]:
+        """Return the packets that may be leaped to, and when their frames are shown at the latest.
 
-    def _decode(self) -> Iterator[Shown]:
-        while (packet := self._packet()) is not None:
+        None are where time stamps are missing: what is shown when can only be counted then.
+        """
+        keys = track.keys[track.sizes[track.keys] > SMALL_BYTES]
+        if not track.is_stamped:
+            keys = keys[:0]
+        shown = track.stamps[keys] - self._origin
+        if self._unstamped:  # the first frame comes out as late as frames are reordered
+            shown = shown + 2 * (track.begin_seconds - (track.stamps[0] if len(keys) else 0.0))
+        order = np.argsort(shown, kind="stable")
+        return keys[order], shown[order]
+
+    def _leap(self, target: float) -> None:
+        """Go to the last key frame at or before ``target`` if it lies ahead of what was read."""
+        at = int(np.searchsorted(self._shown_from, target, "right")) - 1
+        if at < 0 or self._keys[at] <= self._packets.number:
+            return
+        number, due = int(self._keys[at]), float(self._shown_from[at])
+        kept, failed = self._next, self.corrupt
+        self._packets.go_to(number)
+        self._stamp = self._origin + due - self._track.frame_seconds
+        self._frames = self._decoded()
+        self._next = next(self._frames, None)
+        if not self._unstamped:  # frames in front of a key frame may refer to others before it
+            while self._next is not None and self._next.seconds < due - EPSILON_SECONDS:
+                self._next = next(self._frames, None)
+        if self._next is not None and self._next.frame.key_frame:
+            late = self._next.seconds - (target if self._unstamped else due)
+            if late <= EPSILON_SECONDS:
+                return
+        self._keys, self._shown_from = self._keys[:0], self._shown_from[:0]
+        self.corrupt = failed
+        self._packets.go_to(0)
+        self._stamp = self._track.begin_seconds - self._track.frame_seconds
+        self._frames = self._decoded()
+        self._next = next(self._frames, None)
+        if self._next is None:
+            self._next = kept
+
+    def _decoded(self) -> Iterator[Shown]:
+        while (packet := self._packets.next()) is not None:
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -114,53 +134,14 @@ class FrameReader:
             self.good += len(frames)
             for frame in frames:
                 self._stamp = self._begin(frame)
-                yield Shown(self._stamp - self.origin_seconds, frame)
+                yield Shown(self._stamp - self._origin, frame)
 
     def _begin(self, frame: Any) -> float:
         """Return when a frame begins to be shown, in seconds of the container's clock."""
         ticks = frame.dts if self._unstamped else frame.pts
-        if ticks is not None:
-            return ticks * self._tick
-        return max(self._stamp + self._frame_seconds, (frame.pts or 0) * self._tick)
-
-    def _packet(self) -> Any | None:
-        """Return the next packet to decode, after leaping to the last key frame before a target."""
-        if self._target > -math.inf:
-            self._leap()
-            self._target = -math.inf
-        return self._ahead.popleft() if self._ahead else self._read()
-
-    def _leap(self) -> None:
-        landing = 0
-        for i, packet in enumerate(self._all_ahead()):
-            if packet.is_keyframe and packet.pts is not None:
-                if self._shown_from(packet) > self._target:
-                    break
-                landing = i
-        if landing:
-            for _ in range(landing):
-                self._ahead.popleft()
-            self._stamp = (
-                self._shown_from(self._ahead[0]) + self.origin_seconds - self._frame_seconds
-            )
-            self._stream.codec_context.flush_buffers()
-
-    def _shown_from(self, packet: Any) -> float:
-        """Return when a packet's frame begins to be shown, rather late where it is not stored."""
-        stored = packet.pts * self._tick - self.origin_seconds
-        if self._unstamped:  # the origin lies as far behind 0 as frames are reordered
-            return max(stored, packet.dts * self._tick + self.origin_seconds)
-        return stored
-
-    def _all_ahead(self) -> Iterator[Any]:
-        yield from tuple(self._ahead)
-        while (packet := self._read()) is not None:
-            self._ahead.append(packet)
-            yield packet
-
-    def _read(self) -> Any | None:
-        try:
-            return next(self._packets, None)
-        except av.FFmpegError as error:  # the file ends in the middle of a packet
-            self.failure = str(error.strerror).lower()
-            return None
+        if ticks is not None and (self._unstamped or self._track.is_stamped):
+            return float(ticks * frame.time_base)
+        after = self._stamp + self._track.frame_seconds
+        if self._unstamped and frame.pts is not None:
+            return max(after, float(frame.pts * frame.time_base))
+        return after

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from mmembed.errors import ConfigError
-from mmembed.media.audio import Waveform, convert, decode_audio
+from mmembed.media.audio import Waveform, convert, decode_audio, decode_spans
 from mmembed.media.probe import MediaInfo, Source
 from mmembed.media.spans import AnySpan, Span
 from mmembed.modality import Modality
 from mmembed.preprocess.spanned import SpannedPreprocess
-
-TOGETHER_BYTES = 32 << 20  # of sound as it is in the file
-TOGETHER_VALUES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -74,30 +71,13 @@ class AudioPreprocess(SpannedPreprocess):
         """Return the number of samples of a span; 0 where the length of a file is not known."""
         return round(span.length_seconds * self.sample_rate) if isinstance(span, Span) else 0
 
-    def duration_seconds(self, info: MediaInfo) -> float | None:
-        """Return the length of a sound, or of the sound track of a video, in seconds."""
-        track = info.sound_seconds if info.modality == "video" else None
-        return info.duration_seconds if track is None else track
+    def begin_and_end(self, info: MediaInfo) -> tuple[float, float | None]:
+        """Return when a sound, or the sound track of a video, begins and ends, in seconds."""
+        if info.modality == "video" and info.sound_seconds is not None:
+            return info.sound_begin_seconds, info.sound_seconds
+        return info.begin_seconds, info.duration_seconds
 
-    def together(self, info: MediaInfo) -> int:
-        """Return how many spans to decode at once: some formats read all that lies before them."""
-        second = 4 * (info.sample_rate or 0) * (info.channels or 0)
-        if not second:
-            return 1
-        read = 1 + (TOGETHER_BYTES / second - self.segment_seconds) / self.hop_seconds
-        kept = TOGETHER_VALUES / (self.segment_seconds * self.sample_rate)
-        return max(1, int(min(read, kept)))
-
-    def load_spans(self, source: Source, spans: Sequence[AnySpan | None]) -> list[Waveform]:
-        """Decode spans that follow one another, in one go."""
-        cuts = [span for span in spans if isinstance(span, Span)]
-        if len(cuts) < 2:
-            return [self.load(source, span) for span in spans]
-        begin, rate = cuts[0].start_seconds, self.sample_rate
-        end = max(span.end_seconds for span in cuts)
-        samples = self.load(source, Span(cuts[0].index, begin, end)).samples
-        ranges = [(round(s.start_seconds * rate), round(s.end_seconds * rate)) for s in cuts]
-        first = ranges[0][0]
-        if ranges[-1][0] - first >= samples.shape[1]:  # the file ends sooner: let that span say so
-            return [self.load(source, span) for span in spans]
-        return [Waveform(samples[:, a - first : b - first], rate, a / rate) for a, b in ranges]
+    def stream(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterator[Waveform]:
+        """Decode spans in the order of their starts, in one pass over the file."""
+        cuts = [span if isinstance(span, Span) else None for span in spans]
+        yield from decode_spans(source, cuts, sample_rate=self.sample_rate, channels=1)

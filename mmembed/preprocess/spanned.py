@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from mmembed.errors import ConfigError
 from mmembed.media.probe import MediaInfo
-from mmembed.media.spans import AnySpan, cut
+from mmembed.media.spans import AnySpan, Span, cut
 from mmembed.preprocess.base import Preprocess
+
+LATE_SECONDS = 0.25  # tracks of one file seldom begin at the very same time
 
 
 class SpannedPreprocess(Preprocess):
@@ -22,15 +24,20 @@ class SpannedPreprocess(Preprocess):
     min_seconds: float
 
     def spans(self, info: MediaInfo) -> list[AnySpan | None]:
-        """Return the spans of a file; ``[None]``, the whole, where its length is not known."""
-        duration = self.duration_seconds(info)
-        if duration is None:
-            return [None]
-        return list(cut(duration, self.segment_seconds, self.hop_seconds, self.min_seconds))
+        """Return the spans of a file; ``[None]``, the whole, where its length is not known.
 
-    def duration_seconds(self, info: MediaInfo) -> float | None:
-        """Return the length of what this preprocess takes of a file, in seconds."""
-        return info.duration_seconds
+        They begin with the file, or with the track where that begins ``min_seconds`` later.
+        """
+        begin, end = self.begin_and_end(info)
+        if end is None:
+            return [None]
+        late = begin if begin >= max(self.min_seconds, LATE_SECONDS) else 0.0
+        spans = cut(end - late, self.segment_seconds, self.hop_seconds, self.min_seconds)
+        return [Span(s.index, s.start_seconds + late, s.end_seconds + late) for s in spans]
+
+    def begin_and_end(self, info: MediaInfo) -> tuple[float, float | None]:
+        """Return when what this preprocess takes of a file begins and ends, in seconds."""
+        return info.begin_seconds, info.duration_seconds
 
     def _check_spans(self) -> None:
         length, hop, least = self.segment_seconds, self.hop_seconds, self.min_seconds

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from mmembed.errors import ConfigError
-from mmembed.media.probe import Source, probe
+from mmembed.media.file import MediaFile, Source, opened
+from mmembed.media.probe import check_truncated, probe
 from mmembed.media.spans import AnySpan, Span, uniform_times
-from mmembed.media.video import Clip, decode_video
+from mmembed.media.video import Clip, decode_clips
 from mmembed.modality import Modality
 from mmembed.preprocess.image import ImagePreprocess
 from mmembed.preprocess.spanned import SpannedPreprocess
@@ -48,12 +50,29 @@ class VideoPreprocess(SpannedPreprocess):
         self, source: Source, span: AnySpan | None = None, *, allow_truncated: bool = False
     ) -> Clip:
         """Decode the frames at uniform times of a file or of one span of it."""
-        if not isinstance(span, Span):
-            span = Span(0, 0.0, probe(source).duration_seconds or 0.0)
-        times = uniform_times(span, self.frames)
-        return decode_video(
-            source, times, min_side=self.image.size, allow_truncated=allow_truncated
+        with opened(source) as file:
+            return next(self._clips(file, [span], allow_truncated))
+
+    def stream(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterator[Clip]:
+        """Decode the frames of spans in the order of their starts, in one pass over the file."""
+        with opened(source) as file:
+            yield from self._clips(file, spans, False)
+
+    def _clips(
+        self, file: MediaFile, spans: Sequence[AnySpan | None], allow_truncated: bool
+    ) -> Iterator[Clip]:
+        info = probe(file)
+        begin, end = self.begin_and_end(info)
+        whole = Span(0, begin, end or begin)
+        cuts = [span if isinstance(span, Span) else whole for span in spans]
+        times = [uniform_times(span, self.frames) for span in cuts]
+        clips = decode_clips(
+            file, times, min_side=self.image.size, allow_truncated=allow_truncated
         )
+        for span, clip in zip(cuts, clips, strict=True):
+            if not allow_truncated:
+                check_truncated(file.name, info, span.end_seconds)
+            yield clip
 
     def __call__(self, media: Clip) -> np.ndarray:
         """Return values ``(valid frames, 3, size, size)`` of uint8, repeats dropped."""

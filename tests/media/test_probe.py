@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmembed.errors import MediaError
-from mmembed.media.container import declared_seconds, open_container
 from mmembed.media.file import MediaFile, Source
 from mmembed.media.probe import MediaInfo, probe
 from mmembed.modality import kinds
@@ -215,25 +214,6 @@ def test_a_name_like_a_url_is_a_file(
     monkeypatch.chdir(tmp_path)
     Path("concat:a|b.mp4").write_bytes(zoo["mp4"][1])
     assert probe("concat:a|b.mp4").modality == "video"
-
-
-def test_length_that_is_only_guessed_counts_as_not_declared(
-    zoo: dict[str, tuple[str, bytes]], tone: Make, encode_sound: Make
-) -> None:
-    def declared(data: bytes) -> float | None:
-        with MediaFile(data) as file, open_container(file, "probe") as container:
-            return declared_seconds(container, container.streams[0], file)
-
-    assert declared(zoo["aac"][1]) is None
-    assert declared(zoo["mpegts"][1]) is None
-    assert declared(zoo["mp3"][1]) == pytest.approx(1.5, abs=0.1)
-    bare = io.BytesIO()
-    with av.open(bare, "w", format="mp3", options={"write_xing": "0"}) as output:
-        stream = output.add_stream("libmp3lame", rate=16000)
-        frame = av.AudioFrame.from_ndarray(tone(0.07)[:, :576], format="fltp", layout="mono")
-        frame.sample_rate = 16000
-        output.mux([*stream.encode(frame), *stream.encode(None)])
-    assert declared(bare.getvalue()) is None
 
 
 def test_length_is_read_from_the_packets_when_no_header_has_it(

@@ -1,0 +1,53 @@
+"""Time stamps of tracks that start again or jump within a file, mended so that they go on.
+
+Transport streams that were joined, recordings of broadcasts and chained Ogg files restart their
+clock; all tracks of a file get the same shift there, so that they stay together. Nothing here
+knows of files or packets, only of seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+BACK_SECONDS = 1.0  # frames that are shown in another order than stored go back less than this
+NEAR_SECONDS = 2.0  # tracks that restart together do so at most this far from one another
+
+
+@dataclass
+class Continuity:
+    """The shift of each track's time stamps, packet after packet in the order of the file.
+
+    Args:
+        ahead_seconds: a jump further ahead than this, of all tracks, is none of the media;
+            infinite where a format can state that nothing is shown for long.
+    """
+
+    ahead_seconds: float = math.inf
+    _shift: dict[int, float] = field(default_factory=dict)
+    _next: dict[int, float] = field(default_factory=dict)
+    _newest: float = 0.0
+    _end: float = -math.inf
+
+    def shift(self, track: int, stamp: float, duration: float) -> float:
+        """Return what is added to the time stamp of a track's next packet.
+
+        Args:
+            track: number of the track.
+            stamp: when the packet is decoded, in seconds.
+            duration: of the packet, in seconds; 0 if it is not known.
+        """
+        shift = self._shift.get(track, 0.0)
+        due = self._next.get(track)
+        if due is not None:
+            back = stamp + shift < due - BACK_SECONDS
+            ahead = stamp + shift > max(due, self._end) + self.ahead_seconds
+            if back or ahead:
+                shift = self._newest
+                if abs(stamp + shift - due) > NEAR_SECONDS:
+                    shift = (max(due, self._end) if ahead else due) - stamp
+                self._newest = shift
+        self._shift[track] = shift
+        self._next[track] = max(due or -math.inf, stamp + shift + duration)
+        self._end = max(self._end, self._next[track])
+        return shift

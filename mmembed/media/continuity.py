@@ -43,10 +43,9 @@ class Continuity:
             back = stamp + shift < due - BACK_SECONDS
             ahead = stamp + shift > max(due, self._end) + self.ahead_seconds
             if back or ahead:
+                if shift == self._newest or abs(stamp + self._newest - due) > NEAR_SECONDS:
+                    self._newest = (max(due, self._end) if ahead else due) - stamp
                 shift = self._newest
-                if abs(stamp + shift - due) > NEAR_SECONDS:
-                    shift = (max(due, self._end) if ahead else due) - stamp
-                self._newest = shift
         self._shift[track] = shift
         self._next[track] = max(due or -math.inf, stamp + shift + duration)
         self._end = max(self._end, self._next[track])

@@ -35,7 +35,10 @@ def declared_end_seconds(
     """
     name = container.format.name.partition(",")[0]
     begin, end = begin_and_end
-    if name in ("mov", "avi"):
+    if name == "avi":
+        length = _avi_seconds(file.read_at(0, 56)) if stream.type == "video" else 0.0
+        return begin + length if length else None
+    if name == "mov":
         length = stream.duration and float(stream.duration * stream.time_base)
         return begin + length if length and length > 0 else None
     if name in ("mp3", "flac"):
@@ -51,6 +54,12 @@ def declared_end_seconds(
         return own
     said = name != "flv" or b"\0\x08duration\0" in file.read_at(0, HEAD_BYTES)
     return container.duration / 1e6 if last and said and container.duration else None
+
+
+def _avi_seconds(head: bytes) -> float:
+    """Return how long the pictures of an AVI are by its main header; 0 if it doesn't say."""
+    microseconds, frames = (int.from_bytes(head[at : at + 4], "little") for at in (32, 48))
+    return microseconds * frames / 1e6 if head[24:28] == b"avih" else 0.0
 
 
 def _behind_tags(file: MediaFile) -> bytes:

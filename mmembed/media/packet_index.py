@@ -41,6 +41,7 @@ class TrackIndex:
         keys: numbers of the packets that are flagged as key frames.
         shifts: ``(number of a packet, seconds)``: what is added to the stamps from it on.
         frame_seconds: usual time between two packets.
+        by_decoding: whether ``stamps`` say when packets are decoded, since nothing else is stored.
     """
 
     stream: int
@@ -52,6 +53,7 @@ class TrackIndex:
     keys: np.ndarray
     shifts: tuple[tuple[int, float], ...]
     frame_seconds: float
+    by_decoding: bool = False
 
     @property
     def is_stamped(self) -> bool:
@@ -87,6 +89,18 @@ class PacketIndex:
         """The container's time of the earliest frame or sample of any track: the file's time 0."""
         tracks = (self.pictures, self.sound)
         return min(track.begin_seconds for track in tracks if track is not None)
+
+    def frame_times(self) -> np.ndarray:
+        """Return when each picture begins to be shown ``(frames,)``, on the file's clock, rising."""
+        track = self.pictures
+        if track is None:
+            return np.zeros(0)
+        if not track.is_stamped:
+            counted = np.arange(len(track.stamps)) * track.frame_seconds
+            return counted + track.begin_seconds - self.origin_seconds
+        late = track.begin_seconds - track.stamps[0] if track.by_decoding else 0.0
+        stamps = np.unique(track.stamps + late)
+        return stamps[stamps >= track.begin_seconds - 1e-6] - self.origin_seconds
 
     def span(self, track: TrackIndex) -> tuple[float, float]:
         """Return when a track begins and ends, on the file's clock."""
@@ -230,6 +244,7 @@ class _Track:
             np.array(self._keys, np.int64),
             tuple(self._shifts),
             usual,
+            self._by_decoding,
         )
 
     def _decode(self, packet: Any) -> None:

@@ -102,3 +102,30 @@ def uniform_times(span: Span, count: int) -> list[float]:
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     return [span.start_seconds + (i + 0.5) / count * span.length_seconds for i in range(count)]
+
+
+def steady_times(span: Span, per_second: float, most: int) -> list[float]:
+    """Return times from the start of a span on, ``per_second`` of them, in seconds.
+
+    There is one at least. Of more than ``most``, so many that lie evenly among them are kept.
+
+    Raises:
+        ValueError: ``per_second`` is not positive, or ``most`` is less than 1.
+    """
+    if not 0 < per_second < math.inf:
+        raise ValueError(f"per_second must be positive, got {per_second}")
+    count = max(1, math.ceil(span.length_seconds * per_second - RESOLUTION_SECONDS))
+    return [span.start_seconds + index / per_second for index in evenly(count, most)]
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Return the indices of ``count`` things, or of ``most`` that lie evenly among them.
+
+    Raises:
+        ValueError: ``most`` is less than 1.
+    """
+    if most < 1:
+        raise ValueError(f"most must be at least 1, got {most}")
+    if count <= most:
+        return list(range(count))
+    return [(2 * i + 1) * count // (2 * most) for i in range(most)]

@@ -48,8 +48,7 @@ class FrameReader:
         self.failure = ""
         self.ended = False
         self._packets, self._track = packets, track
-        # AVI stores no presentation times: frames come out in order, one decoding time each
-        self._unstamped: bool = packets.container.format.name == "avi"
+        self._unstamped = track.by_decoding
         self._origin = index.origin_seconds
         self.due_end_seconds = index.missed_end_seconds or index.span(track)[1]
         self._keys, self._shown_from = self._key_frames(track)

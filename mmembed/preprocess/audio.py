@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 import numpy as np
 
 from mmembed.errors import ConfigError
 from mmembed.media.audio import Waveform, convert, decode_audio
-from mmembed.media.probe import MediaInfo, Source
+from mmembed.media.probe import MediaInfo, Source, probe
 from mmembed.media.spans import AnySpan, Span
 from mmembed.modality import Modality
 from mmembed.preprocess.spanned import SpannedPreprocess
@@ -79,7 +80,16 @@ class AudioPreprocess(SpannedPreprocess):
         track = info.sound_seconds if info.modality == "video" else None
         return info.duration_seconds if track is None else track
 
-    def together(self, info: MediaInfo) -> int:
+    def stream(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterator[Waveform]:
+        """Yield the sound of each span, of which a few are decoded in one go.
+
+        They are always the same ones, so that a sound does not depend on where a stream begins.
+        """
+        together = self._together(probe(source)) if len(spans) > 1 else 1
+        for _, few in groupby(spans, lambda span: span.index // together if span else 0):
+            yield from self._load_together(source, list(few))
+
+    def _together(self, info: MediaInfo) -> int:
         """Return how many spans to decode at once: some formats read all that lies before them."""
         second = 4 * (info.sample_rate or 0) * (info.channels or 0)
         if not second:
@@ -88,16 +98,16 @@ class AudioPreprocess(SpannedPreprocess):
         kept = TOGETHER_VALUES / (self.segment_seconds * self.sample_rate)
         return max(1, int(min(read, kept)))
 
-    def load_spans(self, source: Source, spans: Sequence[AnySpan | None]) -> list[Waveform]:
-        """Decode spans that follow one another, in one go."""
+    def _load_together(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterable[Waveform]:
         cuts = [span for span in spans if isinstance(span, Span)]
-        if len(cuts) < 2:
-            return [self.load(source, span) for span in spans]
+        seconds = sum(span.length_seconds for span in cuts)
+        if len(cuts) < 2 or cuts[-1].end_seconds - cuts[0].start_seconds > seconds + 1e-6:
+            return (self.load(source, span) for span in spans)
         begin, rate = cuts[0].start_seconds, self.sample_rate
         end = max(span.end_seconds for span in cuts)
         samples = self.load(source, Span(cuts[0].index, begin, end)).samples
         ranges = [(round(s.start_seconds * rate), round(s.end_seconds * rate)) for s in cuts]
         first = ranges[0][0]
         if ranges[-1][0] - first >= samples.shape[1]:  # the file ends sooner: let that span say so
-            return [self.load(source, span) for span in spans]
+            return (self.load(source, span) for span in spans)
         return [Waveform(samples[:, a - first : b - first], rate, a / rate) for a, b in ranges]

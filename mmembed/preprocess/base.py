@@ -11,7 +11,7 @@ video values stay ``uint8`` until then. It knows nothing of encoders, batches or
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -95,10 +95,17 @@ class Preprocess(ABC):
         """Return where an item is cut; ``[None]`` for one that is taken whole."""
         return [None]
 
-    def together(self, info: MediaInfo) -> int:
-        """Return how many spans :meth:`load_spans` takes best, a function of the file alone."""
-        return 1
+    def stream(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterator[Any]:
+        """Yield the media of each span, each as :meth:`load` gives it, when it is asked for.
 
-    def load_spans(self, source: Source, spans: Sequence[AnySpan | None]) -> list[Any]:
-        """Decode spans that follow one another, each as :meth:`load` does it."""
-        return [self.load(source, span) for span in spans]
+        Sounds and videos are decoded forward once for all of them.
+
+        Args:
+            source: a file, open until the last span was taken.
+            spans: in order of time.
+
+        Raises:
+            MediaError: as :meth:`load`; it need not be of the span that is due.
+        """
+        for span in spans:
+            yield self.load(source, span)

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from pickle import PicklingError
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
 import pytest
@@ -110,9 +110,7 @@ def test_what_came_before_a_crash_or_a_hang_stays() -> None:
     ],
     ids=["results", "media", "items", "a hair", "back", "silence"],
 )
-def test_progress_is_results_items_and_media_that_advance(
-    steps: list[Step], is_done: bool
-) -> None:
+def test_progress_is_results_items_and_media_that_advance(steps: list[Step], is_done: bool) -> None:
     """Each takes 4 s, four times the limit, or would take 20 s."""
     with Pool(work, 1, 1.0) as pool:
         pool.submit("a", steps)

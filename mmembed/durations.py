@@ -1,4 +1,4 @@
-"""Durations as people write them: ``10``, ``10s``, ``500ms``, ``1.5min``, ``2h``."""
+"""Durations as people write them: ``10``, ``10s``, ``500ms``, ``1.5min``, ``2h``; and read them."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ def seconds(value: str | float) -> float:
     if not parts or parts[2] not in UNITS or not 0 < float(parts[1]) < float("inf"):
         raise ValueError("give a duration, such as 10s, 500ms, 1.5min or 2h")
     return float(parts[1]) * UNITS[parts[2]]
+
+
+def readable(seconds: float) -> str:
+    """Return a duration in its own unit: ``8.5 s``, ``42 s``, ``12.5 min``, ``3.2 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"

@@ -44,7 +44,7 @@ class DecodeRequest:
     Attributes:
         location: the file; the manifest of an item in a cell.
         field: the field that is to embed it; None to go by its content.
-        first: the first span wanted; those before it were decoded already.
+        first: the first span wanted; those before it came out before a process was lost.
         content: the item in a cell; None for a file.
     """
 
@@ -61,7 +61,7 @@ class Segments:
     Attributes:
         modality: what the spans are embedded as.
         count: number of spans of the whole file, for all fields.
-        spans: the spans decoded here, from ``DecodeRequest.first`` on; None for a file taken whole.
+        spans: the spans decoded here, in order; None for a file taken whole.
         values: the values of each, as :class:`~mmembed.preprocess.base.Preprocess` returns them.
         taken: number of spans that are dealt with here; more than there are values where the
             file stops before the end that its header declares.
@@ -88,3 +88,14 @@ class Segments:
     def size_bytes(self) -> int:
         """Memory that the values take."""
         return sum(v.nbytes for v in self.values)
+
+    def extend(self, more: Segments) -> None:
+        """Add the spans that follow, for the same field."""
+        self.spans += more.spans
+        self.values += more.values
+        self.words += more.words
+        self.taken += more.taken
+        self.truncated |= more.truncated
+
+
+Answer = Segments | DecodeFailure

@@ -2,11 +2,13 @@
 
 Small files travel together, since handing a task over costs as much as decoding a thumbnail. If
 a group's process dies or hangs, its files are tried again one by one, so that a bad file costs
-only itself. Long media come in pieces. Nothing here knows models, or what the keys stand for.
+only itself. Long media come in pieces from one process that goes on with them; if it dies, another
+decodes what did not come yet. Nothing here knows models, or what the keys stand for.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +16,18 @@ from itertools import chain
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from mmembed.decoding.messages import SEND_BYTES, DecodeFailure, DecodeRequest, Segments
+from mmembed.decoding.messages import (
+    SEND_BYTES,
+    Answer,
+    DecodeFailure,
+    DecodeRequest,
+    Segments,
+)
 from mmembed.media.fresh_process import start_server
-from mmembed.media.guarded_pool import Failure, GuardedPool
+from mmembed.media.guarded_pool import GuardedPool
+from mmembed.media.task_outcome import Done, Failure
 
 Key = TypeVar("Key")
-Answer = Segments | DecodeFailure
 
 MODULES = ["mmembed.decoding.worker"]  # imported once, for all processes
 GROUP_FILES = 16
@@ -27,6 +35,8 @@ GROUP_BYTES = 256 << 10
 AHEAD_BYTES = 96 << 20
 AHEAD_TASKS = 64
 ATTEMPTS = 2
+LOOK_SECONDS = 1.0
+ADVICE = {"TimeoutError": "timeout", "MemoryError": "memory_mb"}
 # The model's threads wait for one another in every layer: a decoder that takes the core of one of
 # them holds up all. So decoders take what is left, which is also all there is while it waits.
 NICENESS = 10
@@ -64,6 +74,23 @@ class Decoded(Generic[Key]):
     is_last: bool
 
 
+@dataclass(frozen=True)
+class InWork(Generic[Key]):
+    """A file that a process is at.
+
+    Attributes:
+        key: of the file.
+        others: number of files that came with it and may be the one as well.
+        seconds: how long the process is at it, or at them.
+        media_seconds: of its media, decoded so far.
+    """
+
+    key: Key
+    others: int
+    seconds: float
+    media_seconds: float
+
+
 class DecodeQueue(Generic[Key]):
     """Decodes files ahead of their use; answers come in any order, the pieces of a file in theirs.
 
@@ -76,13 +103,13 @@ class DecodeQueue(Generic[Key]):
     Args:
         decode: as :class:`~mmembed.decoding.worker.Decoder`.
         workers: processes; 0 decodes in this one when :meth:`get` is called.
-        timeout_seconds: a group of files that takes longer is stopped.
+        timeout_seconds: a file, or a group of them, without progress for longer is stopped.
         memory_bytes: most memory of a process (on Linux); None for no limit.
     """
 
     def __init__(
         self,
-        decode: Callable[[Sequence[DecodeRequest]], list[Answer]],
+        decode: Callable[[Sequence[DecodeRequest]], Iterable[list[Answer]]],
         workers: int,
         timeout_seconds: float,
         memory_bytes: int | None = None,
@@ -115,12 +142,25 @@ class DecodeQueue(Generic[Key]):
     @property
     def has_room(self) -> bool:
         """Whether processes would wait for files that were not put in yet."""
-        return self._pool.in_flight < self._depth
+        return self._pool.backlog < self._depth
 
     @property
     def is_ahead(self) -> bool:
         """Whether the processes have little to do."""
         return self._pool.idle
+
+    @property
+    def in_work(self) -> list[InWork[Key]]:
+        """The files that processes are at."""
+        now = time.monotonic()
+        files = []
+        for group, at in self._pool.at_work:
+            first = 0 if at.item is None else max(0, at.item - group.whole)
+            if first < len(group.files):
+                others = len(group.files) - 1 if at.item is None else 0
+                seconds = now - at.began
+                files.append(InWork(group.files[first].key, others, seconds, at.media_seconds))
+        return files
 
     def put(self, files: Iterable[Wanted[Key]]) -> None:
         """Add files, which are taken as the processes get to them, and share no group with others.
@@ -131,48 +171,41 @@ class DecodeQueue(Generic[Key]):
         self._hand_out()
 
     def get(self) -> list[Decoded[Key]]:
-        """Wait for a group; return what came of its files, maybe nothing yet.
+        """Wait for a piece of a group, but not long; return what came of its files, maybe nothing.
 
         More is handed out before, so that the processes are at work while these are used.
 
         Raises:
             ConfigError: the processes end as soon as they start.
         """
+        if not self._pool.poll(LOOK_SECONDS):
+            return []
         group, outcome = self._pool.wait()
         if isinstance(outcome, Failure):
             decoded = self._failed(group, outcome)
+        elif isinstance(outcome, Done):
+            decoded = []
+            if group.files:
+                raise ValueError(f"the decoder left {len(group.files)} files without a word")
         else:
-            decoded = [
-                self._answered(group, wanted, answer)
-                for wanted, answer in zip(group.files, outcome, strict=False)
-            ]
-            if left := group.files[len(outcome) :]:
-                self._again.append(_Group(left, group.attempts))
+            decoded = [group.take(answer) for answer in outcome]
             if self._workers:
                 self._adapt(sum(a.size_bytes for a in outcome if isinstance(a, Segments)))
         self._hand_out()
         return decoded
 
     def _hand_out(self) -> None:
-        while self._pool.in_flight < self._depth:
+        while self._pool.backlog < self._depth:
             group = self._again.popleft() if self._again else next(self._fresh, None)
             if group is None:
                 return
             self._pool.submit(group, [wanted.request for wanted in group.files])
 
-    def _answered(self, group: _Group[Key], wanted: Wanted[Key], answer: Answer) -> Decoded[Key]:
-        first, is_last = wanted.request.first, True
-        if isinstance(answer, DecodeFailure):
-            answer = replace(answer, attempts=group.attempts)
-        elif first + answer.taken < answer.count:
-            is_last = False
-            rest = replace(wanted.request, first=first + answer.taken)
-            self._again.append(_Group([replace(wanted, request=rest)], group.attempts))
-        return Decoded(wanted.key, first, answer, is_last)
-
     def _failed(self, group: _Group[Key], failure: Failure) -> list[Decoded[Key]]:
         """Try the files again, each alone; a file that was tried often enough has a problem."""
-        crashed = failure.error != "TimeoutError"
+        crashed = failure.error == "ProcessExpired"
+        if not group.files:  # all of them came before
+            return []
         if len(group.files) > 1 or (crashed and group.attempts < ATTEMPTS):
             self._again.extend(_Group([wanted], group.attempts + 1) for wanted in group.files)
             return []
@@ -183,7 +216,7 @@ class DecodeQueue(Generic[Key]):
             failure.message,
             attempts=group.attempts,
             modality=wanted.request.field,
-            advice="" if crashed else "timeout",
+            advice=ADVICE.get(failure.error, ""),
         )
         return [Decoded(wanted.key, wanted.request.first, problem, True)]
 
@@ -200,10 +233,32 @@ def start_ahead() -> None:
 
 @dataclass
 class _Group(Generic[Key]):
-    """Files that are decoded in one task."""
+    """Files that are decoded in one task.
+
+    Attributes:
+        files: those of which not all came yet, with what is missing of the first.
+        attempts: how often they were handed out.
+        whole: number of files of which all came.
+    """
 
     files: list[Wanted[Key]]
     attempts: int = 1
+    whole: int = 0
+
+    def take(self, answer: Answer) -> Decoded[Key]:
+        """Return the next answer of the task as what came of its file."""
+        wanted = self.files[0]
+        first, is_last = wanted.request.first, True
+        if isinstance(answer, DecodeFailure):
+            answer = replace(answer, attempts=self.attempts)
+        else:
+            request = replace(wanted.request, first=first + answer.taken)
+            self.files[0] = replace(wanted, request=request)
+            is_last = request.first >= answer.count
+        if is_last:
+            del self.files[0]
+            self.whole += 1
+        return Decoded(wanted.key, first, answer, is_last)
 
 
 def _groups(files: Iterable[Wanted[Key]]) -> Iterator[_Group[Key]]:

@@ -1,19 +1,28 @@
 """Items to values, as a decode worker does it: probe, check limits, cut, load, preprocess.
 
-It runs in processes that never load torch, on a few files at a time, and stops early where the
-values of long media would take too much memory. It knows nothing of models, of batches or of the
-process it runs in.
+It runs in processes that never load torch, on a few files at a time, and gives the values of long
+media away in pieces while it goes on. It knows nothing of models, of batches or of the process it
+runs in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from mmembed.decoding.messages import SEND_BYTES, DecodeFailure, DecodeRequest, Segments
+from mmembed.decoding.messages import (
+    SEND_BYTES,
+    Answer,
+    DecodeFailure,
+    DecodeRequest,
+    Segments,
+)
 from mmembed.errors import MediaError, Stage, TruncatedError
+from mmembed.media import progress
 from mmembed.media.file import MediaFile
 from mmembed.media.image import limit_pixels
 from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
@@ -24,14 +33,15 @@ from mmembed.preprocess.base import Preprocess
 
 @dataclass(frozen=True)
 class Decoder:
-    """Decodes some files: segments or a failure for each, in order, until ``send_bytes`` are full.
+    """Decodes some files: pieces of answers, of ``send_bytes`` each, until all files are told.
 
-    The answer may be shorter than the requests, and its last segments may lack spans; ask again for
-    what is missing.
+    The answers come in the order of the files. A long file has several, in the same piece or the
+    next ones, one for each field at least; its last one is a failure, or has its last span. It is
+    opened and decoded once for all of them.
 
     Args:
         preprocess: by field; files of other modalities are problems.
-        send_bytes: about how much values may take; one file's first spans are always taken.
+        send_bytes: about how much the values of a piece may take; one span at least is in it.
         max_pixels: pictures and videos with more pixels (a frame) are problems.
         max_seconds: sounds and videos that last longer are problems.
         allow_truncated: take what there is of a sound or video that stops early.
@@ -45,20 +55,32 @@ class Decoder:
     allow_truncated: bool = False
     with_sound: bool = False
 
-    def __call__(self, requests: Sequence[DecodeRequest]) -> list[Segments | DecodeFailure]:
-        """Return an answer for each request that was begun; any error of a file is its own."""
+    def __call__(self, requests: Sequence[DecodeRequest]) -> Iterator[list[Answer]]:
+        """Yield the answers to requests, piece by piece; any error of a file is its own."""
         limit_pixels(self.max_pixels)
-        answers: list[Segments | DecodeFailure] = []
-        room = self.send_bytes
-        for request in requests:
-            if room <= 0:
-                break
-            answer = self._decode(request, room)
-            answers.append(answer)
-            room -= answer.size_bytes if isinstance(answer, Segments) else 0
-        return answers
+        piece: list[Answer] = []
+        size = 0
+        for number, request in enumerate(requests):
+            progress.begin(number)
+            open_answer: Segments | None = None  # of this file, in this piece
+            for answer in self._decode(request):
+                if isinstance(answer, DecodeFailure):
+                    piece.append(answer)
+                    continue
+                size += answer.size_bytes
+                if open_answer is None or open_answer.field != answer.field:
+                    piece.append(answer)
+                    open_answer = answer
+                else:
+                    open_answer.extend(answer)
+                if size + answer.size_bytes > self.send_bytes:  # no room for another like it
+                    yield piece
+                    piece, size, open_answer = [], 0, None
+        if piece:
+            yield piece
 
-    def _decode(self, request: DecodeRequest, room: int) -> Segments | DecodeFailure:
+    def _decode(self, request: DecodeRequest) -> Iterator[Answer]:
+        """Yield segments of one span each, or of those missing at the end, or a failure."""
         stage: Stage = "probe"
         modality = self._kind(request.field)
         try:
@@ -68,21 +90,22 @@ class Decoder:
                 field = request.field or self._field_of(info.modality)
                 refusal = self._refusal(field, info)
                 if field is None or refusal:
-                    return DecodeFailure("probe", "MediaError", refusal, modality=modality)
+                    yield DecodeFailure("probe", "MediaError", refusal, modality=modality)
+                    return
                 self._check_limits(file, info)
                 stage = "decode"
-                return self._load(file, request, field, info, room)
+                yield from self._load(file, request, field, info)
         except MediaError as error:
             by, advice = error.decoder, error.advice
-            return DecodeFailure(error.stage, "MediaError", error.message, by, 1, modality, advice)
+            yield DecodeFailure(error.stage, "MediaError", error.message, by, 1, modality, advice)
         except MemoryError:
             message = "needs more memory than a decode worker may take. Raise that limit."
-            return DecodeFailure(
+            yield DecodeFailure(
                 stage, "MemoryError", message, modality=modality, advice="memory_mb"
             )
         except Exception as error:
             message = str(error) or "no message"
-            return DecodeFailure(stage, type(error).__name__, message, modality=modality)
+            yield DecodeFailure(stage, type(error).__name__, message, modality=modality)
 
     def _opened(self, request: DecodeRequest) -> MediaFile:
         if request.content is None:
@@ -122,53 +145,53 @@ class Decoder:
             raise MediaError(name, "probe", message, advice="max_duration")
 
     def _load(
-        self, file: MediaFile, request: DecodeRequest, field: str, info: MediaInfo, room: int
-    ) -> Segments | DecodeFailure:
-        spans = list(self._spans(request, field, info))
+        self, file: MediaFile, request: DecodeRequest, field: str, info: MediaInfo
+    ) -> Iterator[Answer]:
+        rows = list(self._spans(request, field, info))
         modality = self.preprocess[field].modality
-        if not spans:
-            return DecodeFailure("decode", "MediaError", "is too short to embed", modality=modality)
-        if request.first >= len(spans):
+        if not rows:
+            yield DecodeFailure("decode", "MediaError", "is too short to embed", modality=modality)
+        elif request.first >= len(rows):
             message = "changed while it was being read. Run again."
-            return DecodeFailure("decode", "MediaError", message, modality=modality)
-        name = spans[request.first][0]
-        preprocess = self.preprocess[name]
-        segments = Segments(preprocess.modality, len(spans), field_name=name)
-        together = preprocess.together(info)
-        wanted = [span for other, span in spans[request.first :] if other == name]
-        for media, span, truncated in self._loaded(name, file, wanted, together):
-            if media is not None:
-                segments.spans.append(span)
-                segments.values.append(preprocess(media))
-                segments.words.append(preprocess.words(media))
-                room -= segments.values[-1].nbytes
-            segments.taken += 1
-            if truncated:
-                segments.truncated = True
-                segments.taken = len(wanted)
-                break
-            whole = segments.taken % together == 0
-            if whole and segments.values and room < together * segments.values[-1].nbytes:
-                break
-        return segments
+            yield DecodeFailure("decode", "MediaError", message, modality=modality)
+        for name, few in groupby(rows[request.first :], key=itemgetter(0)):
+            preprocess = self.preprocess[name]
+            spans = [span for _, span in few]
+            made = Segments(preprocess.modality, len(rows), field_name=name)
+            with closing(self._loaded(name, file, spans)) as loaded:
+                for taken, (media, span, truncated) in enumerate(loaded, 1):
+                    one = replace(made, spans=[], values=[], words=[], truncated=truncated)
+                    if media is not None:
+                        one.spans.append(span)
+                        one.values.append(preprocess(media))
+                        one.words.append(preprocess.words(media))
+                    one.taken = len(spans) - taken + 1 if truncated else 1
+                    if isinstance(span, Span):
+                        progress.report(span.end_seconds)
+                    yield one
+                    if truncated:
+                        break
 
     def _loaded(
-        self, field: str, file: MediaFile, spans: list[AnySpan | None], together: int
-    ) -> Iterator[tuple[Any, AnySpan | None, bool]]:
-        """Yield what spans hold, as :meth:`_load_span` does it for one.
+        self, field: str, file: MediaFile, spans: list[AnySpan | None]
+    ) -> Generator[tuple[Any, AnySpan | None, bool], None, None]:
+        """Yield what spans hold, as :meth:`_load_span` does it for one, from one stream.
 
-        They are decoded ``together``, always the same ones, so that what a file gives does not
-        depend on where its pieces end; if that fails, one by one, for each to say its own.
+        A span that the stream fails at is loaded by itself, for it to say its own error; and a
+        new stream goes on behind it.
         """
-        for start in range(0, len(spans), together):
-            few = spans[start : start + together]
-            media: list[Any] = []
-            with suppress(MediaError):
-                media = self.preprocess[field].load_spans(file, few) if len(few) > 1 else []
-            if media:
-                yield from ((each, span, False) for each, span in zip(media, few, strict=True))
-            else:
-                yield from (self._load_span(field, file, span) for span in few)
+        done = 0
+        while done < len(spans):
+            progress.begin_again()
+            if len(spans) - done > 1:
+                with suppress(MediaError):
+                    for media in self.preprocess[field].stream(file, spans[done:]):
+                        yield media, spans[done], False
+                        done += 1
+            if done < len(spans):
+                progress.begin_again()
+                yield self._load_span(field, file, spans[done])
+                done += 1
 
     def _load_span(
         self, field: str, file: MediaFile, span: AnySpan | None

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from mmembed.embedding.engines.chunk import Chunk, FilesDecoded, slices
+from mmembed.embedding.engines.chunk import Chunk, DecodedSoFar, slices
 from mmembed.embedding.engines.part_writer import Committed, PartWriter
 from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.changes import Changes, apply_changes, find_changes
@@ -27,7 +27,7 @@ from mmembed.media.decode_revision import decoder_versions
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.provenance import Provenance
 
-Steps = Generator[FilesDecoded | Chunk | Committed, None, None]
+Steps = Generator[DecodedSoFar | Chunk | Committed, None, None]
 
 
 class Engine(Protocol):
@@ -109,8 +109,8 @@ class Job:
                 steps = working.run(self._chunks(changes, chunk_files))
                 with ProgressDisplay(summary) as display, closing(steps):
                     for step in steps:
-                        if isinstance(step, FilesDecoded):
-                            display.update(step.total)
+                        if isinstance(step, DecodedSoFar):
+                            display.update(step)
                         else:
                             summary.add(write(step) if isinstance(step, Chunk) else step)
                 summary.notes += working.notes()

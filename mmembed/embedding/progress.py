@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from mmembed.durations import readable
 from mmembed.errors.plain_text import plain, redacted, say
 from mmembed.paths import Place, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from mmembed.embedding.engines.chunk import DecodedSoFar, InWork
     from mmembed.embedding.engines.part_writer import Committed
 
 LINE_SECONDS = 10.0
@@ -36,6 +38,7 @@ class EmbedSummary:
         rows: by modality, rows written now.
         reasons: by reason, files that failed now.
         advice: by option that helps, files that failed now.
+        media_seconds: by modality, of the sounds and videos that got rows now.
         removed: files whose rows were taken out, as they changed or are gone.
         retried: files whose errors were taken out, to be tried again.
         upgraded: files whose rows or errors were taken out, as they are decoded otherwise now.
@@ -59,6 +62,7 @@ class EmbedSummary:
     rows: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     advice: Counter[str] = field(default_factory=Counter)
+    media_seconds: Counter[str] = field(default_factory=Counter)
     removed: int = 0
     retried: int = 0
     upgraded: int = 0
@@ -93,6 +97,7 @@ class EmbedSummary:
         self.failed += len(committed.problems)
         self.rows.update(committed.rows)
         self.advice.update(committed.advice)
+        self.media_seconds.update(committed.media_seconds)
         for stage, message in committed.problems:
             self._add_reason(stage, message)
 
@@ -111,6 +116,8 @@ class EmbedSummary:
             f"{self.kept:,} were there already",
             f"rows written: {rows}, in {self.seconds:.1f} s ({speed:,.0f} files/s)",
         ]
+        if media := [f"{readable(n)} of {m}" for m, n in sorted(self.media_seconds.items())]:
+            lines.append(f"media embedded: {', '.join(media)}")
         notes = (
             (self.removed, "changed or gone since the last run, their old rows removed"),
             (self.retried, "had failed before and were tried again"),
@@ -184,13 +191,15 @@ class ProgressDisplay:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("files, {task.fields[speed]:,.0f}/s, {task.fields[failed]:,} failed"),
+                TextColumn("{task.fields[media]}", markup=False),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[in_work]}", markup=False),
                 console=console,
             )
             done = summary.kept
             self._task = self._bar.add_task(
-                "", total=summary.files, completed=done, speed=0.0, failed=0
+                "", total=summary.files, completed=done, speed=0.0, failed=0, media="", in_work=""
             )
 
     def __enter__(self) -> ProgressDisplay:
@@ -213,19 +222,35 @@ class ProgressDisplay:
                 sys.stderr,
             )
 
-    def update(self, decoded: int) -> None:
-        """Show that ``decoded`` files were decoded so far in this run."""
+    def update(self, so_far: DecodedSoFar) -> None:
+        """Show what was decoded so far in this run."""
         now = time.monotonic()
-        seconds = max(now - self._started, 1e-9)
+        decoded, seconds = so_far.files, max(now - self._started, 1e-9)
         summary = self._summary
         speed, done = decoded / seconds, summary.kept + decoded
+        media = f"{readable(so_far.media_seconds)} of media" if so_far.media_seconds else ""
+        in_work = _in_work(so_far.in_work)
         if self._bar:
-            self._bar.update(self._task, completed=done, speed=speed, failed=summary.failed)
+            shown_now = {"speed": speed, "failed": summary.failed, "media": media}
+            self._bar.update(self._task, completed=done, in_work=in_work, **shown_now)
         elif not self._quiet and now - self._said >= LINE_SECONDS:
             self._said = now
-            left = f", {(summary.files - done) / speed:,.0f} s to go" if decoded >= 50 else ""
-            say(
-                f"{done:,} of {summary.files:,} files, {speed:,.0f} files/s, "
-                f"{summary.failed:,} failed{left}",
-                sys.stderr,
+            left = f"{(summary.files - done) / speed:,.0f} s to go" if decoded >= 50 else ""
+            counts = (
+                f"{done:,} of {summary.files:,} files",
+                f"{speed:,.0f} files/s" if speed >= 1 else "",
+                media,
+                f"{summary.failed:,} failed",
+                left,
+                in_work,
             )
+            say(", ".join(each for each in counts if each), sys.stderr)
+
+
+def _in_work(file: InWork | None) -> str:
+    """Return the file in work as text: ``talk.flac for 40 s (2.1 h decoded)``; empty if none."""
+    if file is None:
+        return ""
+    others = f" or one of {file.others} with it" if file.others else ""
+    decoded = f" ({readable(file.media_seconds)} decoded)" if file.media_seconds else ""
+    return f"at work on {plain(file.path)}{others} for {readable(file.seconds)}{decoded}"

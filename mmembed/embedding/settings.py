@@ -93,7 +93,8 @@ class Limits:
     """Limits of one file, beyond which it counts as broken.
 
     Args:
-        timeout: longest time for a file, or for some small ones.
+        timeout: longest time without progress on a file; of sound and video, a second decoded is
+            progress enough for 100 s.
         max_pixels: most pixels of a picture or of a video's frame.
         max_duration: longest sound or video.
         memory_mb: most memory of a decode process, in MiB (on Linux).

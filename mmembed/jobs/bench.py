@@ -22,7 +22,7 @@ import torch
 
 from mmembed.data.batch import Buckets, collate
 from mmembed.embedding.engines.batch_sizes import BatchSizes
-from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded, Segment
+from mmembed.embedding.engines.chunk import Chunk, DecodedSoFar, FileRows, Segment
 from mmembed.embedding.engines.local import LocalEngine
 from mmembed.embedding.plan.listing import Listing, list_source
 from mmembed.embedding.settings import Machine, RowOptions
@@ -223,8 +223,8 @@ def _run_seconds(engine: LocalEngine, sample: list[File], listing: Listing) -> f
     """Return the seconds a file of a real run, from the first file decoded on: processes are up."""
     began, decoded = 0.0, 0
     for step in engine.run([_chunk(sample, listing)]):
-        if isinstance(step, FilesDecoded) and not began:
-            began, decoded = time.perf_counter(), step.total
+        if isinstance(step, DecodedSoFar) and step.files and not began:
+            began, decoded = time.perf_counter(), step.files
     return (time.perf_counter() - began) / max(len(sample) - decoded, 1)
 
 

@@ -21,13 +21,16 @@ class Continuity:
     Args:
         ahead_seconds: a jump further ahead than this, of all tracks, is none of the media;
             infinite where a format can state that nothing is shown for long.
+
+    Attributes:
+        end_seconds: the latest end of all packets so far, shifted.
     """
 
     ahead_seconds: float = math.inf
     _shift: dict[int, float] = field(default_factory=dict)
     _next: dict[int, float] = field(default_factory=dict)
     _newest: float = 0.0
-    _end: float = -math.inf
+    end_seconds: float = field(default=-math.inf, init=False)
 
     def shift(self, track: int, stamp: float, duration: float) -> float:
         """Return what is added to the time stamp of a track's next packet.
@@ -41,12 +44,12 @@ class Continuity:
         due = self._next.get(track)
         if due is not None:
             back = stamp + shift < due - BACK_SECONDS
-            ahead = stamp + shift > max(due, self._end) + self.ahead_seconds
+            ahead = stamp + shift > max(due, self.end_seconds) + self.ahead_seconds
             if back or ahead:
                 if shift == self._newest or abs(stamp + self._newest - due) > NEAR_SECONDS:
-                    self._newest = (max(due, self._end) if ahead else due) - stamp
+                    self._newest = (max(due, self.end_seconds) if ahead else due) - stamp
                 shift = self._newest
         self._shift[track] = shift
         self._next[track] = max(due or -math.inf, stamp + shift + duration)
-        self._end = max(self._end, self._next[track])
+        self.end_seconds = max(self.end_seconds, self._next[track])
         return shift

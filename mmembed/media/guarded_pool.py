@@ -1,63 +1,52 @@
-"""Work on files in guarded processes: a time limit a task, and a crash costs its task only.
+"""Work on files in guarded processes: a time limit without progress, and a crash costs its task.
 
 The processes are started afresh (never forked from a process that holds a model), so they
 import only what the work needs, and the caller's script only if the work is defined there. The
 pool knows nothing of media: it takes any callable and any tasks that can be sent to a process, a
-bounded number of them at a time.
+bounded number of them at a time. Results of a task come one by one while it goes on, and none runs
+far ahead of whoever takes them.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
-import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from pathlib import Path
-from queue import SimpleQueue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
-
-from mmembed.errors import ConfigError
+from mmembed.media.dispatcher import Dispatcher
 from mmembed.media.fresh_process import fresh_context, start_server
+from mmembed.media.guarded_process import TOLD_SECONDS, Order, pickled, serve
+from mmembed.media.task_outcome import AtWork, Done, Failure, Raised
 
 Key = TypeVar("Key")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-MAX_RESTARTS = 3
-
-
-@dataclass(frozen=True)
-class Failure:
-    """The reason why a task has no result: the process took too long, or came to an end.
-
-    Attributes:
-        error: class name of the error.
-        message: what happened, for people.
-    """
-
-    error: str
-    message: str
-
 
 class GuardedPool(Generic[Key, Task, Result]):
-    """Runs ``work(task)`` in processes and returns results in the order they get ready.
+    """Runs ``work(task)`` in processes and returns its results as they get ready.
+
+    The results of a task come in their order, and then :class:`Done`; or :class:`Failure`, if it
+    has no more.
 
     >>> with GuardedPool(work, workers=2, timeout_seconds=60) as pool:
     ...     pool.submit("a", task)
-    ...     key, outcome = pool.wait()
+    ...     while pool.in_flight:
+    ...         key, outcome = pool.wait()
 
     Args:
-        work: what is done; the callable and its tasks and results must be picklable. It travels
-            to each process once, and not with its tasks: a preprocess may hold a large vocabulary.
+        work: yields the results of a task; the callable and its tasks and results must be
+            picklable. It travels to each process once, and not with its tasks: a preprocess may
+            hold a large vocabulary.
         workers: number of processes; 0 works in this process when :meth:`wait` is called, without
             a time limit or protection from crashes.
-        timeout_seconds: a task that takes longer is stopped, and its process replaced.
+        timeout_seconds: a task that makes no progress for longer is stopped, and its process
+            replaced. A result is progress, and so is what :mod:`mmembed.media.progress` is told:
+            another item, or media decoded, of which a second excuses up to 100 s.
         preload: modules that every process needs, imported once and shared.
         niceness: how much the processes step back from the cores for others (0 to 19).
         memory_bytes: a process that wants this much more than it starts with gets a MemoryError
@@ -66,29 +55,61 @@ class GuardedPool(Generic[Key, Task, Result]):
 
     def __init__(
         self,
-        work: Callable[[Task], Result],
+        work: Callable[[Task], Iterable[Result]],
         workers: int,
         timeout_seconds: float,
         preload: Sequence[str] = (),
         niceness: int = 0,
         memory_bytes: int | None = None,
     ) -> None:
-        self._work, self._workers, self._timeout = work, workers, timeout_seconds
-        self._preload, self._limits = list(preload), (niceness, memory_bytes)
-        self._ready: SimpleQueue[tuple[int, int, Future[Result]]] = SimpleQueue()
-        self._tasks: dict[int, tuple[Key, Task]] = {}
-        self._count = self._generation = self._restarts = 0
-        self._pool = self._started() if workers else None
+        self._work = work
+        self._count = self._results = self._ends = 0
+        self._keys: dict[int, Key] = {}
+        self._ready: deque[tuple[int, Any]] = deque()
+        self._news = threading.Condition()
+        self._tasks: dict[int, Task] = {}  # without processes
+        self._running: Iterator[Result] | None = None
+        self._dispatcher: Dispatcher | None = None
+        if workers:
+            context = fresh_context(work)
+            start_server(preload)
+            told_seconds = min(TOLD_SECONDS, timeout_seconds / 4)
+
+            def start() -> tuple[Any, Any]:
+                pipe, theirs = context.Pipe()
+                given = (theirs, work, niceness, memory_bytes, told_seconds)
+                process = context.Process(target=serve, args=given, daemon=True)
+                process.start()
+                theirs.close()
+                return process, pipe
+
+            self._dispatcher = Dispatcher(start, workers, timeout_seconds, self._deliver)
+            atexit.register(self._dispatcher.close)
 
     @property
     def in_flight(self) -> int:
-        """Number of tasks that were submitted and did not come out yet."""
-        return len(self._tasks)
+        """Number of tasks that were submitted and whose end did not come out yet."""
+        return len(self._keys)
+
+    @property
+    def backlog(self) -> int:
+        """Number of tasks that are not done yet, and of results that wait."""
+        return len(self._keys) - self._ends + self._results
 
     @property
     def idle(self) -> bool:
-        """Whether the processes are ahead: half of all tasks in flight wait as results."""
-        return self._pool is None or 2 * self._ready.qsize() >= self.in_flight
+        """Whether the processes are ahead: half of the backlog are results, or all wait for us."""
+        if self._dispatcher is None:
+            return True
+        return 2 * self._results >= self.backlog or self._dispatcher.is_held_up
+
+    @property
+    def at_work(self) -> list[tuple[Key, AtWork]]:
+        """The tasks that processes are at."""
+        if self._dispatcher is None:
+            return []
+        at_work = self._dispatcher.at_work.copy().items()
+        return [(self._keys[number], each) for number, each in at_work if number in self._keys]
 
     def __enter__(self) -> GuardedPool[Key, Task, Result]:
         return self
@@ -102,80 +123,82 @@ class GuardedPool(Generic[Key, Task, Result]):
         self.close()
 
     def submit(self, key: Key, task: Task) -> None:
-        """Hand a task in; its result comes out of :meth:`wait` with ``key``, which stays here."""
+        """Hand a task in; its results come out of :meth:`wait` with ``key``, which stays here."""
         self._count += 1
-        self._tasks[self._count] = key, task
-        if self._pool is not None:
-            try:
-                self._schedule(self._count)
-            except RuntimeError:  # the pool broke since the last result came out
-                self._restart()
+        if self._dispatcher is None:
+            self._tasks[self._count] = task
+        else:
+            self._dispatcher.send(Order(self._count, pickled(task)))
+        self._keys[self._count] = key
 
-    def wait(self) -> tuple[Key, Result | Failure]:
-        """Return the key and result of the next task that is done, or why it has none.
+    def poll(self, seconds: float) -> bool:
+        """Return whether :meth:`wait` has something to return, which is waited for so long."""
+        if self._dispatcher is None:
+            return True
+        with self._news:
+            return self._news.wait_for(lambda: len(self._ready) > 0, seconds)
+
+    def wait(self) -> tuple[Key, Result | Done | Failure]:
+        """Return a key with the next result of its task, or with the end of its results.
 
         Raises:
             ConfigError: processes end as soon as they are started.
             Exception: what ``work`` itself raised.
         """
-        if not self._tasks:
+        if not self._keys:
             raise ValueError("no task was submitted")
-        if self._pool is None:
-            key, task = self._tasks.pop(next(iter(self._tasks)))
-            return key, self._work(task)
-        while True:
-            number, generation, future = self._ready.get()
-            try:
-                outcome: Result | Failure = future.result()
-                self._restarts = 0
-            except FutureTimeout:
-                outcome = Failure("TimeoutError", f"took more than {self._timeout:g} s")
-            except ProcessExpired as error:
-                outcome = Failure("ProcessExpired", _how_it_ended(error.exitcode))
-            except BrokenProcessPool:
-                if generation == self._generation:
-                    self._restart()
-                continue
-            if number in self._tasks:
-                return self._tasks.pop(number)[0], outcome
+        if self._dispatcher is None:
+            return self._wait_here()
+        number, outcome = self._next()
+        if isinstance(outcome, Raised):
+            self._keys.pop(number, None)
+            raise outcome.error from (_Trace(outcome.trace) if outcome.trace else None)
+        if isinstance(outcome, (Done, Failure)):
+            return self._keys.pop(number), outcome
+        self._dispatcher.send(Order(number))
+        return self._keys[number], outcome
 
     def close(self) -> None:
         """Stop all processes, whatever they are at."""
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+            atexit.unregister(self._dispatcher.close)
 
-    def _started(self) -> ProcessPool:
-        context = fresh_context(self._work)
-        start_server(self._preload)
-        return ProcessPool(
-            max_workers=self._workers,
-            initializer=_start_process,
-            initargs=(self._work, *self._limits),
-            context=context,
-        )
+    def _next(self) -> tuple[int, Any]:
+        with self._news:
+            while not self._ready:
+                self._news.wait()
+            number, outcome = self._ready[0]
+            if number:  # else the dispatcher failed, which stays so
+                self._ready.popleft()
+                self._count_ready(outcome, -1)
+            return number, outcome
 
-    def _schedule(self, number: int) -> None:
-        generation, (_, task) = self._generation, self._tasks[number]
-        assert self._pool is not None
-        future = self._pool.schedule(_do, args=(task,), timeout=self._timeout)
-        future.add_done_callback(lambda done: self._ready.put((number, generation, done)))
+    def _wait_here(self) -> tuple[Key, Result | Done]:
+        number = next(iter(self._keys))
+        try:
+            if self._running is None:
+                self._running = iter(self._work(self._tasks.pop(number)))
+            return self._keys[number], next(self._running)
+        except StopIteration:
+            self._running = None
+            return self._keys.pop(number), Done()
+        except Exception:
+            self._running = None
+            del self._keys[number]
+            raise
 
-    def _restart(self) -> None:
-        """Start new processes after all of them were lost, and give them all tasks again."""
-        self._restarts += 1
-        if self._restarts > MAX_RESTARTS:
-            raise ConfigError(
-                "the decode processes end as soon as they start. Call from a script under "
-                '`if __name__ == "__main__":`, or use 0 workers.',
-                "workers",
-                self._workers,
-            )
-        self.close()
-        self._generation += 1
-        self._pool = self._started()
-        for number in list(self._tasks):
-            self._schedule(number)
+    def _deliver(self, number: int, outcome: Any) -> None:
+        with self._news:
+            self._ready.append((number, outcome))
+            self._count_ready(outcome, 1)
+            self._news.notify()
+
+    def _count_ready(self, outcome: Any, more: int) -> None:
+        if isinstance(outcome, (Done, Failure, Raised)):
+            self._ends += more
+        else:
+            self._results += more
 
 
 def default_workers() -> int:
@@ -184,32 +207,8 @@ def default_workers() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-_work_of_process: Callable[[Any], Any]  # in a process of a pool: what it does with its tasks
+class _Trace(Exception):
+    """The traceback of an error in its process."""
 
-
-def _do(task: Any) -> Any:
-    return _work_of_process(task)
-
-
-def _start_process(work: Callable[[Any], Any], niceness: int, memory_bytes: int | None) -> None:
-    global _work_of_process
-    _work_of_process = work
-    if niceness and hasattr(os, "nice"):
-        os.nice(niceness)
-    if memory_bytes is not None and sys.platform == "linux":
-        import resource
-
-        most = _memory_now() + memory_bytes
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-
-
-def _memory_now() -> int:
-    """Return the bytes of writable memory that this process has: libraries reserve much of it."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmData:")[2].split()[0]) * 1024
-
-
-def _how_it_ended(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return f"the decoder crashed its process (signal {-exit_code})"
-    return f"the decoder ended its process (exit code {exit_code})"
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"

@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from mmembed.errors import MediaError, Stage
+from mmembed.media import progress
 from mmembed.media.container import audio_stream, open_container, video_stream
 from mmembed.media.continuity import Continuity
 from mmembed.media.declared_length import clearly_short, declared_end_seconds
@@ -22,6 +23,7 @@ from mmembed.media.file import MediaFile
 
 AHEAD_SECONDS = {"mpegts": 10.0, "mpeg": 10.0, "mov": math.inf, "matroska": math.inf}
 AHEAD_ELSEWHERE = 60.0
+TOLD_PACKETS = 1000
 FRAME_RATE = 25.0  # where neither time stamps nor headers tell one
 
 
@@ -145,8 +147,11 @@ def _read(file: MediaFile, stage: Stage) -> PacketIndex:
         name = container.format.name.partition(",")[0]
         continuity = Continuity(AHEAD_SECONDS.get(name, AHEAD_ELSEWHERE))
         by_stream = {record.stream.index: record for record in records}
-        for packet in _demuxed(container, [record.stream for record in records]):
+        for count, packet in enumerate(_demuxed(container, [r.stream for r in records])):
             by_stream[packet.stream_index].add(packet, continuity)
+            if not count % TOLD_PACKETS:
+                progress.report(continuity.end_seconds)
+        progress.begin_again()
         failure = next((record.failure for record in records if record.failure), "")
         tracks = [record.index() for record in records if record.begin is not None]
         if not tracks:

@@ -7,6 +7,8 @@ from collections import deque
 
 import numpy as np
 
+from mmembed.media import progress
+
 
 class SampleReader(ABC):
     """The samples of one track, read forwards; time 0 is that of the file, in silence if need be.
@@ -65,6 +67,7 @@ class SampleReader(ABC):
         self.go_near(first)
         while not self.finished and (stop is None or self.position < stop):
             self.decode_on()
+            progress.report(self.position / self.sample_rate)
             while self._blocks and self._end_of_first <= first:
                 self._blocks.popleft()
         self.check()

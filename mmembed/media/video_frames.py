@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
+from mmembed.media import progress
 from mmembed.media.packet_index import PacketIndex, TrackIndex
 from mmembed.media.packet_reader import PacketReader
 
@@ -113,6 +114,7 @@ class FrameReader:
             late = self._next.seconds - (target if self._unstamped else due)
             if late <= EPSILON_SECONDS:
                 return
+        progress.begin_again()
         self._keys, self._shown_from = self._keys[:0], self._shown_from[:0]
         self.corrupt = failed
         self._packets.go_to(0)
@@ -133,6 +135,7 @@ class FrameReader:
             self.good += len(frames)
             for frame in frames:
                 self._stamp = self._begin(frame)
+                progress.report(self._stamp - self._origin)
                 yield Shown(self._stamp - self._origin, frame)
 
     def _begin(self, frame: Any) -> float:

@@ -78,6 +78,6 @@ class AudioPreprocess(SpannedPreprocess):
         return info.begin_seconds, info.duration_seconds
 
     def stream(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterator[Waveform]:
-        """Decode spans in the order of their starts, in one pass over the file."""
+        """Yield the sound of each span, decoded forward once for all of them."""
         cuts = [span if isinstance(span, Span) else None for span in spans]
         yield from decode_spans(source, cuts, sample_rate=self.sample_rate, channels=1)

@@ -96,14 +96,16 @@ class Preprocess(ABC):
         return [None]
 
     def stream(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterator[Any]:
-        """Yield what spans hold, each as :meth:`load` decodes it, in one pass over the file.
+        """Yield the media of each span, each as :meth:`load` gives it, when it is asked for.
+
+        Sounds and videos are decoded forward once for all of them.
 
         Args:
-            source: as of :meth:`load`.
-            spans: in the order of their starts.
+            source: a file, open until the last span was taken.
+            spans: in order of time.
 
         Raises:
-            MediaError: as :meth:`load`; what comes after it is not yielded.
+            MediaError: as :meth:`load`; it need not be of the span that is due.
         """
         for span in spans:
             yield self.load(source, span)

@@ -65,7 +65,7 @@ class VideoPreprocess(SpannedPreprocess):
             return next(self._clips(file, [span], allow_truncated))
 
     def stream(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterator[Clip]:
-        """Decode the frames of spans in the order of their starts, in one pass over the file."""
+        """Yield the frames of each span, decoded forward once for all of them."""
         with opened(source) as file:
             yield from self._clips(file, spans, False)
 

@@ -1,14 +1,14 @@
-"""Real media as in tests/media, and a decoder asked until it has told all of a file."""
+"""Real media as in tests/media, and the answers of a decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
+from mmembed.decoding.messages import Answer, DecodeFailure, DecodeRequest, Segments
 from mmembed.decoding.worker import Decoder
 from mmembed.media.image import limit_pixels
 from mmembed.preprocess.audio import AudioPreprocess
@@ -30,23 +30,27 @@ CLIPS = VideoPreprocess(PICTURES, frames=3, segment_seconds=1.0, hop_seconds=0.7
 ALL = {"image": PICTURES, "audio": SOUNDS, "video": CLIPS}
 
 
-def ask(decoder: Decoder, path: str | Path, modality: str | None = None) -> list[Segments]:
-    """Ask for a file until all of its spans are dealt with."""
+def told(decoder: Decoder, requests: Sequence[DecodeRequest]) -> list[Answer]:
+    """All answers to some requests, of whatever piece."""
+    return [answer for piece in decoder(requests) for answer in piece]
+
+
+def ask(
+    decoder: Decoder, path: str | Path, modality: str | None = None, first: int = 0
+) -> list[Segments]:
+    """The answers to a request for a file, of which all spans are dealt with."""
     answers: list[Segments] = []
-    first, count = 0, 1
-    while first < count:
-        (answer,) = decoder([DecodeRequest(str(path), modality, first)])
+    for answer in told(decoder, [DecodeRequest(str(path), modality, first)]):
         assert isinstance(answer, Segments), answer
         assert answer.taken > 0
         answers.append(answer)
-        first, count = first + answer.taken, answer.count
-    assert first == count
+    assert first + sum(answer.taken for answer in answers) == answers[0].count
     return answers
 
 
 def refused(decoder: Decoder, path: str | Path, modality: str | None = None) -> DecodeFailure:
     """Ask for a file that has no values, and return why."""
-    (answer,) = decoder([DecodeRequest(str(path), modality)])
+    *_, answer = told(decoder, [DecodeRequest(str(path), modality)])
     assert isinstance(answer, DecodeFailure), answer
     return answer
 

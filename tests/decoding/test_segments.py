@@ -1,4 +1,4 @@
-"""Answers of a decoder: every request in order, long files in bounded parts, one opening each."""
+"""Answers of a decoder: every request in order, long files in bounded pieces, one opening each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmembed.decoding.worker import Decoder
 from mmembed.media.probe import probe
 from mmembed.media.spans import Span
 from mmembed.paths import RemotePath, place
-from tests.decoding.conftest import ALL, CLIPS, PICTURES, SOUNDS, ask
+from tests.decoding.conftest import ALL, CLIPS, PICTURES, SOUNDS, ask, told
 from tests.media.test_file import Vanishing
 
 Make = Callable[..., Any]
@@ -52,7 +52,7 @@ def pictures(store: Store, picture: Make, count: int) -> list[DecodeRequest]:
 def test_each_request_has_its_answer_in_order(store: Store, picture: Make) -> None:
     requests = pictures(store, picture, 5)
     requests.insert(2, DecodeRequest(str(store("broken.png", b"nothing of the kind"))))
-    answers = Decoder(ALL)(requests)
+    answers = told(Decoder(ALL), requests)
     assert [type(answer) for answer in answers] == [Segments] * 2 + [DecodeFailure] + [Segments] * 3
     reds = [a.values[0][0, 0, 0] for a in answers if isinstance(a, Segments)]
     assert reds == [0, 1, 2, 3, 4]
@@ -64,16 +64,13 @@ def test_each_request_has_its_answer_in_order(store: Store, picture: Make) -> No
 
 
 @pytest.mark.parametrize("room", [1, 767, 768, 769, 2000, 3 * 768, 1 << 20])
-def test_answers_end_when_they_are_full_and_the_rest_can_be_asked_again(
+def test_a_piece_ends_when_it_is_full_and_the_next_goes_on(
     room: int, store: Store, picture: Make
 ) -> None:
-    requests, size = pictures(store, picture, 6), 768
-    decoder, reds = Decoder(ALL, send_bytes=room), []
-    while requests:
-        answers = decoder(requests)
-        assert len(answers) == min(len(requests), max(1, -(-room // size)))
-        reds += [a.values[0][0, 0, 0] for a in answers if isinstance(a, Segments)]
-        requests = requests[len(answers) :]
+    pieces = list(Decoder(ALL, send_bytes=room)(pictures(store, picture, 6)))
+    fit = max(1, room // 768)
+    assert [len(piece) for piece in pieces] == [min(fit, 6 - i) for i in range(0, 6, fit)]
+    reds = [a.values[0][0, 0, 0] for p in pieces for a in p if isinstance(a, Segments)]
     assert reds == [0, 1, 2, 3, 4, 5]
 
 
@@ -185,10 +182,10 @@ def test_a_worker_opens_each_file_once(
         "video": talkie,
     }[kind]
     path = store("file", data)
-    (expected,) = Decoder(ALL, 1 << 30)([DecodeRequest(str(path))])
+    (expected,) = told(Decoder(ALL, 1 << 30), [DecodeRequest(str(path))])
     assert isinstance(expected, Segments)
     monkeypatch.setattr(io, "FileIO", Vanishing)
-    (answer,) = Decoder(ALL, 1 << 30)([DecodeRequest(str(path))])
+    (answer,) = told(Decoder(ALL, 1 << 30), [DecodeRequest(str(path))])
     assert not path.exists()
     assert isinstance(answer, Segments), answer
     assert answer.spans == expected.spans
@@ -201,8 +198,8 @@ def test_a_file_at_a_url_is_what_it_is_on_disk(store: Store, talkie: bytes) -> N
     assert isinstance(url, RemotePath)
     path = store("talkie.mp4", talkie)
     decoder = Decoder(ALL, 1 << 30)
-    (there,) = decoder([DecodeRequest(url)])
-    (here,) = decoder([DecodeRequest(str(path))])
+    (there,) = told(decoder, [DecodeRequest(url)])
+    (here,) = told(decoder, [DecodeRequest(str(path))])
     assert isinstance(there, Segments)
     assert isinstance(here, Segments)
     assert there.spans == here.spans

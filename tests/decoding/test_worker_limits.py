@@ -14,6 +14,7 @@ from mmembed.decoding.worker import Decoder
 from mmembed.preprocess.audio import AudioPreprocess
 from mmembed.preprocess.image import ImagePreprocess
 from mmembed.preprocess.video import VideoPreprocess
+from tests.decoding.conftest import ask, refused, told
 from tests.embedding.conftest import write_clip, write_picture, write_sound
 
 ALL: dict[str, Any] = {
@@ -36,33 +37,27 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def problem(decoder: Decoder, path: Path, modality: str | None = None) -> DecodeFailure:
-    (answer,) = decoder([DecodeRequest(str(path), modality)])
-    assert isinstance(answer, DecodeFailure)
-    return answer
-
-
-def piece(decoder: Decoder, path: Path, modality: str | None = None, first: int = 0) -> Segments:
-    (answer,) = decoder([DecodeRequest(str(path), modality, first)])
-    assert isinstance(answer, Segments), answer
+def piece(decoder: Decoder, path: Path) -> Segments:
+    """The only answer to a request for a file."""
+    (answer,) = ask(decoder, path)
     return answer
 
 
 def test_a_limit_that_is_passed_is_named_and_reached_is_fine(media: Path) -> None:
-    refused = problem(Decoder(ALL, max_pixels=2049), media / "a.png")
-    assert refused.message.startswith("has 50 × 41 pixels, more than 2049.")
-    assert (refused.stage, refused.modality, refused.advice) == ("probe", "image", "max_pixels")
+    said = refused(Decoder(ALL, max_pixels=2049), media / "a.png")
+    assert said.message.startswith("has 50 × 41 pixels, more than 2049.")
+    assert (said.stage, said.modality, said.advice) == ("probe", "image", "max_pixels")
     assert len(piece(Decoder(ALL, max_pixels=2050), media / "a.png").values) == 1
-    refused = problem(Decoder(ALL, max_seconds=2.9), media / "three.wav")
-    assert refused.message.startswith("lasts 3 s, more than 3 s. Cut it")
-    assert (refused.stage, refused.modality, refused.advice) == ("probe", "audio", "max_duration")
+    said = refused(Decoder(ALL, max_seconds=2.9), media / "three.wav")
+    assert said.message.startswith("lasts 3 s, more than 3 s. Cut it")
+    assert (said.stage, said.modality, said.advice) == ("probe", "audio", "max_duration")
     assert piece(Decoder(ALL, max_seconds=3.0), media / "three.wav").count == 3
 
 
 def test_a_file_that_stops_early_is_allowed_only_if_asked(media: Path) -> None:
-    refused = problem(Decoder(ALL), media / "torn.wav")
-    assert refused.message.endswith("Re-encode it, or allow truncated files.")
-    assert (refused.stage, refused.advice) == ("decode", "allow_truncated")
+    said = refused(Decoder(ALL), media / "torn.wav")
+    assert said.message.endswith("Re-encode it, or allow truncated files.")
+    assert (said.stage, said.advice) == ("decode", "allow_truncated")
     taken = piece(Decoder(ALL, allow_truncated=True), media / "torn.wav")
     assert taken.truncated
     assert taken.taken == taken.count
@@ -82,36 +77,33 @@ def test_a_file_that_stops_early_is_allowed_only_if_asked(media: Path) -> None:
 def test_what_can_t_be_embedded_so_is_a_problem(
     media: Path, name: str, modality: str | None, says: str
 ) -> None:
-    refused = problem(Decoder(ALL), media / name, modality)
-    assert says.lower() in refused.message.lower()
-    assert refused.stage == "probe"
+    said = refused(Decoder(ALL), media / name, modality)
+    assert says.lower() in said.message.lower()
+    assert said.stage == "probe"
 
 
 def test_what_the_space_does_not_take_is_a_problem(media: Path) -> None:
-    refused = problem(Decoder({"image": ALL["image"]}), media / "three.wav")
-    assert refused.message == "is audio; only image is embedded here"
-    assert refused.modality == "audio"
+    said = refused(Decoder({"image": ALL["image"]}), media / "three.wav")
+    assert said.message == "is audio; only image is embedded here"
+    assert said.modality == "audio"
 
 
 def test_pieces_go_on_where_the_last_one_ended(media: Path) -> None:
     whole = piece(Decoder(ALL), media / "three.wav")
-    bit_by_bit: list[np.ndarray] = []
-    while len(bit_by_bit) < whole.count:
-        step = piece(Decoder(ALL, send_bytes=1), media / "three.wav", first=len(bit_by_bit))
-        assert step.taken == len(step.values) >= 1
-        bit_by_bit += step.values
+    steps = ask(Decoder(ALL, send_bytes=1), media / "three.wav")
+    assert [step.taken for step in steps] == [len(step.values) for step in steps] == [1, 1, 1]
+    bit_by_bit = [values for step in steps for values in step.values]
     assert np.abs(np.stack(bit_by_bit) - np.stack(whole.values)).max() < 1e-5
-    (late,) = Decoder(ALL)([DecodeRequest(str(media / "three.wav"), None, whole.count)])
+
+
+def test_what_came_before_is_not_decoded_again(media: Path) -> None:
+    whole = piece(Decoder(ALL), media / "three.wav")
+    (rest,) = ask(Decoder(ALL), media / "three.wav", first=2)
+    assert (rest.spans, rest.count, rest.taken) == (whole.spans[2:], 3, 1)
+    assert np.abs(rest.values[0] - whole.values[2]).max() < 1e-5
+    (late,) = told(Decoder(ALL), [DecodeRequest(str(media / "three.wav"), None, 3)])
     assert isinstance(late, DecodeFailure)
     assert late.message == "changed while it was being read. Run again."
-
-
-def test_files_beyond_what_may_be_sent_are_left_for_another_time(media: Path) -> None:
-    requests = [DecodeRequest(str(media / "a.png"))] * 5
-    one = piece(Decoder(ALL), media / "a.png").size_bytes
-    assert len(Decoder(ALL, send_bytes=2 * one)(requests)) == 2
-    assert len(Decoder(ALL, send_bytes=1)(requests)) == 1
-    assert len(Decoder(ALL)(requests)) == 5
 
 
 @dataclass(frozen=True)
@@ -137,10 +129,9 @@ def test_a_mistake_of_a_preprocess_costs_the_file_only(
     media: Path, error: type[Exception], text: str, message: str, advice: str
 ) -> None:
     decoder = Decoder({**ALL, "image": Failing(size=16, error=error, text=text)})
-    answers = decoder(
-        [DecodeRequest(str(media / "a.png")), DecodeRequest(str(media / "three.wav"))]
+    failed, whole = told(
+        decoder, [DecodeRequest(str(media / "a.png")), DecodeRequest(str(media / "three.wav"))]
     )
-    failed, whole = answers
     assert isinstance(failed, DecodeFailure)
     assert isinstance(whole, Segments)
     assert failed.message.startswith(message)

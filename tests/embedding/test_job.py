@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmembed.decoding.messages import DecodeFailure
-from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded, Segment
+from mmembed.embedding.engines.chunk import Chunk, DecodedSoFar, FileRows, Segment
 from mmembed.embedding.engines.part_writer import Committed, PartWriter
 from mmembed.embedding.job import Job
 from mmembed.embedding.plan.catalog import Catalog
@@ -23,7 +23,7 @@ from mmembed.store.schema import row_schema
 from mmembed.store.table import EmbeddingTable, read_errors
 
 FILES = 10
-Steps = Generator[FilesDecoded | Chunk | Committed, None, None]
+Steps = Generator[DecodedSoFar | Chunk | Committed, None, None]
 
 
 class Scripted:
@@ -73,7 +73,7 @@ def test_chunks_are_written_whether_here_or_by_a_worker(job: Job) -> None:
         for number, chunk in enumerate(chunks):
             finished = finish(chunk)
             yield write(finished) if number % 2 else finished
-            yield FilesDecoded(number)
+            yield DecodedSoFar(number)
 
     summary = job.run(lambda: Scripted(steps), 3)
     assert (summary.files, summary.embedded, summary.failed, summary.to_do) == (FILES, 9, 1, 0)
@@ -144,11 +144,11 @@ def test_an_engine_is_ended_where_a_part_can_t_be_written(
 def test_an_engine_is_ended_where_ctrl_c_comes_while_a_count_is_shown(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: ProgressDisplay, decoded: int) -> None:
+    def interrupted(self: ProgressDisplay, so_far: DecodedSoFar) -> None:
         raise KeyboardInterrupt
 
     def steps(chunks: Iterable[Chunk]) -> Steps:
-        yield FilesDecoded(1)
+        yield DecodedSoFar(1)
         yield from map(finish, chunks)
 
     monkeypatch.setattr(ProgressDisplay, "update", interrupted)

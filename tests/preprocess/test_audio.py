@@ -47,7 +47,7 @@ def test_spans_decoded_together_are_those_decoded_alone(hop: float, count: int) 
     preprocess = AudioPreprocess(8000, 1.0, hop, 0.2)
     for source in LONG.values():
         spans = preprocess.spans(probe(source))[:count]
-        together = preprocess.load_spans(source, spans)
+        together = list(preprocess.stream(source, spans))
         assert len(together) == count
         for waveform, span in zip(together, spans, strict=True):
             alone = preprocess.load(source, span)
@@ -57,7 +57,7 @@ def test_spans_decoded_together_are_those_decoded_alone(hop: float, count: int) 
 
 def test_a_whole_file_among_spans_is_loaded_as_it_is() -> None:
     preprocess = AudioPreprocess(8000)
-    (waveform,) = preprocess.load_spans(LONG["WAV"], [None])
+    (waveform,) = preprocess.stream(LONG["WAV"], [None])
     assert np.array_equal(waveform.samples, preprocess.load(LONG["WAV"]).samples)
 
 
@@ -65,7 +65,7 @@ def test_a_span_past_the_end_says_where_the_file_ends() -> None:
     preprocess = AudioPreprocess(8000, 1.0, 1.0)
     spans = [Span(0, 4.0, 5.0), Span(1, 7.0, 8.0)]
     with pytest.raises(TruncatedError, match=r"ends at 5\.30 s"):
-        preprocess.load_spans(LONG["WAV"], spans)
+        list(preprocess.stream(LONG["WAV"], spans))
 
 
 @settings(deadline=None, max_examples=60)
@@ -147,10 +147,10 @@ def test_no_more_spans_are_decoded_together_than_memory_has_room_for(
 ) -> None:
     preprocess = AudioPreprocess(16000, segment, segment, 0.0)
     info = MediaInfo("audio", "wav", sample_rate=rate, channels=channels)
-    count = preprocess.together(info)
+    count = preprocess._together(info)
     assert count >= 1
     assert count == 1 or count * segment * 16000 <= TOGETHER_VALUES
-    assert preprocess.together(info) == count
+    assert preprocess._together(info) == count
     if rate is None or channels is None:
         assert count == 1
 

@@ -176,5 +176,4 @@ def test_a_preprocess_is_a_value() -> None:
 def test_a_picture_is_one_whole_without_padding() -> None:
     preprocess = ImagePreprocess(size=8)
     assert preprocess.spans(MediaInfo("image", "png", 10, 10)) == [None]
-    assert preprocess.together(MediaInfo("image", "png", 10, 10)) == 1
     assert preprocess.bucket(preprocess(plain(5, 9))) is None

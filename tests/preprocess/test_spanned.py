@@ -104,7 +104,7 @@ def test_a_long_film_cut_is_the_whole_film_cut(film: Path) -> None:
         for frames, seconds in ((8, 2.0), (4, 1.0))
     )
     spans = halves.spans(probe(film))
-    cut = [halves(clip) for clip in halves.load_spans(film, spans)]
+    cut = [halves(clip) for clip in halves.stream(film, spans)]
     assert len(spans) == 2
     assert np.array_equal(np.concatenate(cut), whole(whole.load(film)))
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmembed.encoders.description import describe
 from mmembed.errors import ConfigError
 from mmembed.media.spans import Span, evenly, steady_times
 from mmembed.preprocess.image import ImagePreprocess
 from mmembed.preprocess.video import VideoPreprocess
-from mmembed.space.space_json import description
 
 FPS, COUNT = 25, 60
 
@@ -75,8 +75,8 @@ def test_frames_a_second_must_be_positive(fps: float) -> None:
 
 
 def test_a_space_of_before_keeps_its_description() -> None:
-    assert "fps" not in description(VideoPreprocess())["init_args"]
-    assert description(VideoPreprocess(fps="all"))["init_args"]["fps"] == "all"
+    assert "fps" not in describe(VideoPreprocess())["init_args"]
+    assert describe(VideoPreprocess(fps="all"))["init_args"]["fps"] == "all"
 
 
 @given(st.integers(1, 10_000), st.integers(1, 500))

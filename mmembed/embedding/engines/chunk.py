@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -49,14 +50,35 @@ def slices(
 
 
 @dataclass(frozen=True)
-class FilesDecoded:
-    """A step of a run: files that were decoded to their end so far, with or without success.
+class InWork:
+    """A file that has been at work for long.
 
     Attributes:
-        total: their number.
+        path: of the file.
+        others: number of small files that came with it and may be the one as well.
+        seconds: for how long.
+        media_seconds: of its sound or video, decoded so far.
     """
 
-    total: int
+    path: str
+    others: int
+    seconds: float
+    media_seconds: float
+
+
+@dataclass(frozen=True)
+class DecodedSoFar:
+    """A step of a run: what was decoded so far.
+
+    Attributes:
+        files: number of those decoded to their end, with or without success.
+        media_seconds: of sounds and videos.
+        in_work: the file that has been at work longest, if it is long.
+    """
+
+    files: int
+    media_seconds: float = 0.0
+    in_work: InWork | None = None
 
 
 class Segment(NamedTuple):
@@ -88,11 +110,26 @@ class FileRows:
         segments: of each row.
         vectors: float32 ``(dim,)`` of each.
         truncated: the file stops before the end that its header declares.
+        media_seconds: by modality, seconds of the file that the rows cover.
     """
 
     segments: dict[int, Segment] = field(default_factory=dict)
     vectors: dict[int, np.ndarray] = field(default_factory=dict)
     truncated: bool = False
+    media_seconds: Counter[str] = field(default_factory=Counter)
+    _covered: dict[str, float] = field(default_factory=dict)
+
+    def add(self, place: int, segment: Segment) -> float:
+        """Note what a row is of; return the seconds of media that no row before it covers."""
+        self.segments[place] = segment
+        if not isinstance(segment.span, Span):
+            return 0.0
+        end = segment.span.end_seconds
+        covered = self._covered.get(segment.field, 0.0)
+        more = max(0.0, end - max(segment.span.start_seconds, covered))
+        self._covered[segment.field] = max(covered, end)
+        self.media_seconds[segment.modality] += more  # type: ignore[assignment]
+        return more
 
 
 class Chunk:
@@ -166,6 +203,14 @@ class Chunk:
         if "cell" not in schema.names:  # a text there is one that the manifest carries through
             columns = {name: values for name, values in columns.items() if name not in CELL_COLUMNS}
         return rows_table(columns, stacked, carried, schema)
+
+    def media_seconds(self) -> Counter[str]:
+        """Return, by modality, the seconds of the sounds and videos that have vectors."""
+        seconds: Counter[str] = Counter()
+        for result in self.results.values():
+            if isinstance(result, FileRows):
+                seconds.update(result.media_seconds)
+        return seconds
 
     def problems(self) -> list[tuple[File, DecodeFailure]]:
         """Return the files that have none, and why."""

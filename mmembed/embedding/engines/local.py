@@ -23,7 +23,7 @@ from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
 from mmembed.decoding.queue import Decoded, DecodeQueue, Wanted
 from mmembed.decoding.worker import Decoder
 from mmembed.embedding.engines.batch_sizes import BatchSizes
-from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded, Segment
+from mmembed.embedding.engines.chunk import Chunk, DecodedSoFar, FileRows, InWork, Segment
 from mmembed.embedding.engines.threads import ThreadChoice
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors.plain_text import one_line, say
@@ -35,6 +35,7 @@ from mmembed.space.reduced_precision import PrecisionCheck
 from mmembed.space.space import Space
 from mmembed.space.space_json import chosen_fields
 
+LONG_SECONDS = 5.0  # at work: then a file is named
 LEAST_ITEMS = 16  # smaller batches tell how many threads are best only if they are whole
 Place = tuple[int, int]  # number of a file in its chunk, number of the span in the file
 
@@ -90,13 +91,14 @@ class LocalEngine:
         """Keep the decode processes from one run to the next, as long as this process lives."""
         self._kept = self._queue()
 
-    def run(self, chunks: Iterable[Chunk]) -> Generator[FilesDecoded | Chunk, None, None]:
+    def run(self, chunks: Iterable[Chunk]) -> Generator[DecodedSoFar | Chunk, None, None]:
         """Yield each chunk when its files all have a result, in any order, and counts in between.
 
-        Closing the iterator ends the decode processes.
+        Counts come every second or so, and with each file. Closing the iterator ends the decode
+        processes.
         """
         following = iter(chunks)
-        total = 0
+        files, self._media_seconds = 0, 0.0
         with self._queue() if self._kept is None else nullcontext(self._kept) as queue:
             self._decoders = queue
             while True:
@@ -107,18 +109,22 @@ class LocalEngine:
                         yield chunk
                 if queue.is_empty:
                     return
-                for decoded in queue.get():
+                pieces = queue.get()
+                in_work = _longest(queue)
+                for decoded in pieces:
                     work, number = decoded.key
                     self._take(work, number, decoded)
                     if not decoded.is_last:
                         continue
                     work.chunk.undecoded.discard(number)
-                    total += 1
-                    yield FilesDecoded(total)
+                    files += 1
+                    yield DecodedSoFar(files, self._media_seconds, in_work)
                     if not work.chunk.undecoded:
                         for bucket, batch in work.buckets.flush():
                             self._embed(work.chunk, bucket, batch)
                         yield work.chunk
+                if not any(decoded.is_last for decoded in pieces):
+                    yield DecodedSoFar(files, self._media_seconds, in_work)
 
     def _queue(self) -> DecodeQueue[tuple[_Work, int]]:
         limits = self.limits
@@ -141,7 +147,7 @@ class LocalEngine:
             return
         result = chunk.results.setdefault(number, FileRows())
         if isinstance(result, FileRows):
-            _add_spans(result, decoded.first, piece)
+            self._media_seconds += _add_spans(result, decoded.first, piece)
         preprocess = self._preprocess[piece.field]
         for place, values in enumerate(piece.values, start=decoded.first):
             kind = piece.field, preprocess.bucket(values)
@@ -209,11 +215,24 @@ def _wanted(work: _Work) -> Iterator[Wanted[tuple[_Work, int]]]:
         yield Wanted((work, number), request, file.size or 0)
 
 
-def _add_spans(rows: FileRows, first: int, piece: Segments) -> None:
+def _longest(queue: DecodeQueue[tuple[_Work, int]]) -> InWork | None:
+    """Return the file that has been at work longest, if that is long."""
+    at_work = max(queue.in_work, key=lambda each: each.seconds, default=None)
+    if at_work is None or at_work.seconds < LONG_SECONDS:
+        return None
+    work, number = at_work.key
+    path = work.chunk.files[number].path
+    return InWork(path, at_work.others, at_work.seconds, at_work.media_seconds)
+
+
+def _add_spans(rows: FileRows, first: int, piece: Segments) -> float:
+    """Note the spans of a piece; return the seconds of media that they add."""
     rows.truncated |= piece.truncated
     segments = zip(piece.spans, piece.words, strict=True)
-    for place, (span, words) in enumerate(segments, start=first):
-        rows.segments[place] = Segment(piece.field, span, piece.modality, words)
+    return sum(
+        rows.add(place, Segment(piece.field, span, piece.modality, words))
+        for place, (span, words) in enumerate(segments, start=first)
+    )
 
 
 def _segmented(preprocess: Mapping[str, Preprocess], rows: RowOptions) -> dict[str, Preprocess]:

@@ -25,12 +25,14 @@ class Committed:
         rows: by modality, number of rows.
         problems: stage and message of each file that has none.
         advice: by option that helps, number of files that have none.
+        media_seconds: by modality, of the sounds and videos that have rows.
     """
 
     embedded: int
     rows: Counter[str] = field(default_factory=Counter)
     problems: list[tuple[str, str]] = field(default_factory=list)
     advice: Counter[str] = field(default_factory=Counter)
+    media_seconds: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -64,4 +66,5 @@ class PartWriter:
             Counter(rows["modality"].to_pylist()),
             [(problem.stage, problem.message) for problem in failed],
             Counter(problem.advice for problem in failed if problem.advice),
+            chunk.media_seconds(),
         )

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mmembed.embedding.engines.chunk import Chunk, FilesDecoded
+from mmembed.embedding.engines.chunk import Chunk, DecodedSoFar
 from mmembed.embedding.engines.part_writer import Committed, PartWriter
 from mmembed.embedding.engines.ray_worker import Task, Worker
 from mmembed.embedding.settings import Limits, Machine, RowOptions
@@ -38,6 +38,7 @@ from mmembed.space.space_json import (
 
 IN_FLIGHT = 2  # chunks an actor: one at work, one waiting
 LOSSES = 4  # actors that a chunk, or a start, may cost
+LOOK_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0
 REACH_SECONDS = 10.0
 
@@ -65,10 +66,10 @@ class RayEngine:
     def __post_init__(self) -> None:
         self._notes: list[str] = []
 
-    def run(self, chunks: Iterable[Chunk]) -> Generator[FilesDecoded | Committed, None, None]:
+    def run(self, chunks: Iterable[Chunk]) -> Generator[DecodedSoFar | Committed, None, None]:
         """Yield the outcome of each chunk when it is written, in any order, and counts in between.
 
-        Closing the iterator ends the actors.
+        Counts come with each chunk, and every few seconds. Closing the iterator ends the actors.
 
         Raises:
             MissingExtraError: Ray is not installed.
@@ -77,12 +78,15 @@ class RayEngine:
         ray = _ray()
         with _connected(ray, self.machine.ray_address):
             crew = _Crew(ray, self._task, *self._room(ray))
-            total = 0
+            files, media_seconds = 0, 0.0
             try:
-                for chunk, committed in crew.work(iter(chunks), self.write):
-                    yield committed
-                    total += len(chunk.files)
-                    yield FilesDecoded(total)
+                for done in crew.work(iter(chunks), self.write):
+                    if done is not None:
+                        chunk, committed = done
+                        yield committed
+                        files += len(chunk.files)
+                        media_seconds += sum(committed.media_seconds.values())
+                    yield DecodedSoFar(files, media_seconds)
                 self._notes = crew.notes()
             finally:
                 crew.dismiss()
@@ -139,14 +143,21 @@ class _Crew:
         for _ in range(actors):
             self._start()
 
-    def work(self, chunks: Iterable[Chunk], write: PartWriter) -> Iterator[tuple[Chunk, Committed]]:
-        """Yield each chunk with what came of it, in any order."""
+    def work(
+        self, chunks: Iterable[Chunk], write: PartWriter
+    ) -> Iterator[tuple[Chunk, Committed] | None]:
+        """Yield each chunk with what came of it, in any order; None where nothing came lately."""
         following = iter(chunks)
         write_ref = self._ray.put(write)
+        patience = PATIENCE_SECONDS
         while self._hand_out(following, write_ref):
             waiting = [*self._starting, *self._running]
-            ready, _ = self._ray.wait(waiting, timeout=PATIENCE_SECONDS)
-            if not ready and not self._running:
+            ready, _ = self._ray.wait(waiting, timeout=LOOK_SECONDS)
+            patience = PATIENCE_SECONDS if ready or self._running else patience - LOOK_SECONDS
+            if not ready:
+                yield None
+            if patience <= 0:
+                patience = PATIENCE_SECONDS
                 said = ", ".join(f"{value} {name}" for name, value in self._options.items())
                 say(f"waiting for room in the Ray cluster ({said} an actor)", sys.stderr)
             for reference in ready:

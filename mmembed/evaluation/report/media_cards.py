@@ -16,9 +16,10 @@ from mmembed.evaluation.report.thumbnails import (
     Thumbnail,
     Wanted,
     smaller,
-    thumbnail,
+    thumbnails,
 )
-from mmembed.media.guarded_pool import Failure, GuardedPool, default_workers
+from mmembed.media.guarded_pool import GuardedPool, default_workers
+from mmembed.media.task_outcome import Done, Failure
 
 SHORTEST_SECONDS = 1.5
 SECOND_BYTES = 6_000  # of sound, about
@@ -87,15 +88,18 @@ def _thumbnails(wanted: Mapping[int, Wanted]) -> dict[int, Thumbnail]:
         return made
     waiting = list(wanted.items())[::-1]
     workers = min(default_workers(), len(wanted))
-    preload = [thumbnail.__module__]
+    preload = [thumbnails.__module__]
     with GuardedPool[int, Wanted, Thumbnail](
-        thumbnail, workers, FILE_SECONDS, preload, memory_bytes=MEMORY_BYTES
+        thumbnails, workers, FILE_SECONDS, preload, memory_bytes=MEMORY_BYTES
     ) as pool:
         while waiting or pool.in_flight:
             while waiting and pool.in_flight < AHEAD * workers:
                 pool.submit(*waiting.pop())
             index, thumb = pool.wait()
-            made[index] = Thumbnail() if isinstance(thumb, Failure) else thumb
+            if isinstance(thumb, Failure):
+                made[index] = Thumbnail()
+            elif not isinstance(thumb, Done):
+                made[index] = thumb
     return made
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -83,6 +83,11 @@ def thumbnail(wanted: Wanted) -> Thumbnail:
             return maker(file, span, wanted.sound_seconds)
     except Exception:  # decoders may raise anything on hostile data
         return Thumbnail()
+
+
+def thumbnails(wanted: Wanted) -> Iterator[Thumbnail]:
+    """Yield the :func:`thumbnail` of one file: the work of a guarded pool."""
+    yield thumbnail(wanted)
 
 
 def smaller(picture: str) -> str:

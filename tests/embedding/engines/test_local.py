@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from mmembed.decoding.messages import DecodeFailure
 from mmembed.decoding.queue import AHEAD_TASKS, GROUP_FILES
-from mmembed.embedding.engines.chunk import Chunk, FileRows, FilesDecoded
+from mmembed.embedding.engines.chunk import Chunk, DecodedSoFar, FileRows
 from mmembed.embedding.engines.local import LocalEngine, local_engine
 from mmembed.embedding.plan.listing import Listing, list_source
 from mmembed.embedding.settings import Limits, Machine, RowOptions
@@ -24,6 +25,8 @@ from mmembed.paths import place
 from mmembed.space.space import Space
 
 HERE = Machine(workers=0)
+SOUND_SECONDS = 0.3 + 0.3 + 0.8 + 1.1 + 1.7 + 5.0  # of the library
+CLIP_SECONDS = 0.5 + 1.0 + 4.5
 
 
 @pytest.fixture
@@ -64,9 +67,20 @@ def test_every_chunk_comes_out_once_with_a_result_for_each_file(
     steps = list(engine.run(chunks))
     done = [step for step in steps if isinstance(step, Chunk)]
     assert sorted(map(id, done)) == sorted(map(id, chunks))
-    totals = [step.total for step in steps if isinstance(step, FilesDecoded)]
+    counts = [step for step in steps if isinstance(step, DecodedSoFar)]
     listed = sum(bool(file.problem) for file in listing)
-    assert totals == list(range(1, sum(len(c.files) for c in chunks) - listed + 1))
+    files = [step.files for step in counts]
+    assert files == sorted(files)
+    assert {*files} - {0} == set(range(1, sum(len(c.files) for c in chunks) - listed + 1))
+    seconds = [step.media_seconds for step in counts]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] == pytest.approx(SOUND_SECONDS + CLIP_SECONDS, abs=0.2)
+    rows = Counter[str]()
+    for each in done:
+        rows.update(each.media_seconds())
+    assert rows["audio"] == pytest.approx(SOUND_SECONDS)
+    assert rows["video"] == pytest.approx(CLIP_SECONDS, abs=0.2)
+    assert "image" not in rows
     for each in done:
         assert set(each.results) == set(range(len(each.files)))
         for number, result in each.results.items():
@@ -86,7 +100,7 @@ def test_a_chunk_is_whole_when_it_comes_out_and_counted_by_then(
             whole += sum(not file.problem for file in step.files)
             assert whole <= decoded
         else:
-            decoded = step.total
+            decoded = step.files
     assert whole == decoded
 
 

@@ -7,6 +7,7 @@ runs in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from mmembed.media import progress
 from mmembed.media.file import MediaFile
 from mmembed.media.image import limit_pixels
 from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
-from mmembed.media.probe import MediaInfo, probe
+from mmembed.media.probe import MediaInfo, check_truncated, probe
 from mmembed.media.spans import AnySpan, Span
 from mmembed.preprocess.base import Preprocess
 
@@ -143,6 +144,8 @@ class Decoder:
             length = f"{info.duration_seconds:.0f} s, more than {self.max_seconds:.0f} s"
             message = f"lasts {length}. Cut it, or raise the limit of length."
             raise MediaError(name, "probe", message, advice="max_duration")
+        if not self.allow_truncated:
+            check_truncated(name, info, math.inf)
 
     def _load(
         self, file: MediaFile, request: DecodeRequest, field: str, info: MediaInfo

@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmembed.errors import MediaError, TruncatedError
+from mmembed.media.declared_length import CLOSE_SECONDS
 from mmembed.media.ffmpeg_sound import FFmpegReader, ffmpeg_reader
 from mmembed.media.file import Source, opened
 from mmembed.media.resample import fit, mix, needed_range, resample
 from mmembed.media.sample_reader import SampleReader
 from mmembed.media.sndfile_sound import ERRORS, SndfileReader, sndfile_reader
 from mmembed.media.spans import Span
-
-CLOSE_SECONDS = 0.05  # a span that ends so near the end of the file reaches to it
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,11 @@ def decode_audio(
     """
     with closing(
         decode_spans(
-            source, [span], sample_rate=sample_rate, channels=channels, allow_truncated=allow_truncated
+            source,
+            [span],
+            sample_rate=sample_rate,
+            channels=channels,
+            allow_truncated=allow_truncated,
         )
     ) as waveforms:
         return next(waveforms)
@@ -147,8 +150,7 @@ def _check_end(name: str, reader: SampleReader, span: Span | None, allow_truncat
     declared = reader.missed_end_seconds()
     if declared is not None and (span is None or span.end_seconds > end - CLOSE_SECONDS):
         message = (
-            f"stops after {end:.1f} s of {declared:.1f} s. "
-            "Re-encode it, or allow truncated files."
+            f"stops after {end:.1f} s of {declared:.1f} s. Re-encode it, or allow truncated files."
         )
         raise TruncatedError(name, message, reader.decoder, end)
 

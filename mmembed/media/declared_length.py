@@ -9,6 +9,7 @@ from mmembed.media.file import MediaFile
 from mmembed.media.formats import HEAD_BYTES, id3_bytes
 from mmembed.media.pcm_header import declared_share
 
+CLOSE_SECONDS = 0.05  # what ends so near the end of a file reaches to it
 OF_THE_FILE = ("matroska", "flv", "asf")  # containers that declare when all of the file ends
 
 

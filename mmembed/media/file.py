@@ -144,7 +144,7 @@ class MediaFile:
 
     @property
     def size_bytes(self) -> int:
-        """How long the file is."""
+        """Size of the file."""
         content = self._content
         if isinstance(content, io.FileIO):
             return os.fstat(content.fileno()).st_size

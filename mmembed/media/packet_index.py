@@ -93,7 +93,7 @@ class PacketIndex:
         return min(track.begin_seconds for track in tracks if track is not None)
 
     def frame_times(self) -> np.ndarray:
-        """Return when each picture begins to be shown ``(frames,)``, on the file's clock, rising."""
+        """Return when each picture begins to be shown, rising, on the file's clock ``(frames,)``."""
         track = self.pictures
         if track is None:
             return np.zeros(0)
@@ -162,7 +162,10 @@ def _read(file: MediaFile, stage: Stage) -> PacketIndex:
         last = max(track.end_seconds for track in tracks)
         declared = {}
         for track in tracks:
-            stream, times = container.streams[track.stream], (track.begin_seconds, track.end_seconds)
+            stream, times = (
+                container.streams[track.stream],
+                (track.begin_seconds, track.end_seconds),
+            )
             end = declared_end_seconds(container, stream, file, times, times[1] >= last)
             if end is not None:
                 declared[track.stream] = end
@@ -183,7 +186,7 @@ def _demuxed(container: Any, streams: list[Any]) -> Iterator[Any]:
 
 
 class _Track:
-    """What is noted of one track while the file is demuxed."""
+    """Notes on the packets of one track, taken while the file is demuxed."""
 
     def __init__(self, stream: Any, container: Any) -> None:
         self.stream = stream

@@ -1,4 +1,4 @@
-"""Headers of sound in chunks (WAV, RF64, W64, AIFF, CAF, AU): the bytes they declare, and are there."""
+"""Headers of sound in chunks (WAV, RF64, W64, AIFF, CAF, AU): how much sound they declare."""
 
 from __future__ import annotations
 

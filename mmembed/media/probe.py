@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.container import open_container
-from mmembed.media.declared_length import clearly_short
+from mmembed.media.declared_length import CLOSE_SECONDS, clearly_short
 from mmembed.media.file import MediaFile, MediaInfo, Source, opened
 from mmembed.media.image import open_image
 from mmembed.media.packet_index import packet_index
 from mmembed.media.sndfile_sound import sndfile_reader
 
 __all__ = ["MediaInfo", "Source", "check_truncated", "probe"]
-
-CLOSE_SECONDS = 0.05  # what ends so near the end of a file reaches to it
 
 
 def probe(source: Source) -> MediaInfo:

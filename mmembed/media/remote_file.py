@@ -30,7 +30,9 @@ class RemoteFile:
         self.name = str(where)
         self._file = where.open()
         self.size_bytes: int = self._file.size()
-        self._block_bytes = BLOCK_BYTES if self.size_bytes > WHOLE_BYTES else max(1, self.size_bytes)
+        self._block_bytes = (
+            BLOCK_BYTES if self.size_bytes > WHOLE_BYTES else max(1, self.size_bytes)
+        )
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def read_at(self, offset: int, count: int = -1) -> bytes:

@@ -40,9 +40,11 @@ class SampleReader(ABC):
     def missed_end_seconds(self) -> float | None:
         """Return the end that headers declare, if the samples clearly stop before it."""
 
+    @abstractmethod
     def go_near(self, sample: int) -> None:
         """Go to a place before ``sample`` if it is far ahead, and can be found."""
 
+    @abstractmethod
     def check(self) -> None:
         """Raise a ``MediaError`` if too much of what was decoded so far is broken."""
 

@@ -81,7 +81,11 @@ class SndfileReader(SampleReader):
         self._sound, self._file = sound, file
         self.frames: int = sound.frames
         self.end_seconds = sound.frames / sound.samplerate
-        self.sample_rate, self.channels, self.decoder = sound.samplerate, sound.channels, "libsndfile"
+        self.sample_rate, self.channels, self.decoder = (
+            sound.samplerate,
+            sound.channels,
+            "libsndfile",
+        )
 
     def decode_on(self) -> None:
         """Read a block."""
@@ -97,6 +101,9 @@ class SndfileReader(SampleReader):
         if sample > self.position and not self.finished and self._sound.format != "OGG":
             self.position = min(sample, self.frames)
             self._sound.seek(self.position)
+
+    def check(self) -> None:
+        """Do nothing: what libsndfile can't read it refuses at once."""
 
     def missed_end_seconds(self) -> float | None:
         """Return the end that the header declares, if the file stops clearly before it."""

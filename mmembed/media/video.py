@@ -167,9 +167,7 @@ def _check_end(reader: FrameReader, time: float, due: float, name: str) -> None:
     end = reader.end_seconds
     if not clearly_short(end, min(time, due)):
         return
-    message = (
-        f"stops after {end:.1f} s of {due:.1f} s. Re-encode it, or allow truncated files."
-    )
+    message = f"stops after {end:.1f} s of {due:.1f} s. Re-encode it, or allow truncated files."
     raise TruncatedError(name, message, reader.decoder, end)
 
 

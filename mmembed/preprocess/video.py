@@ -77,9 +77,7 @@ class VideoPreprocess(SpannedPreprocess):
         whole = Span(0, begin, end or begin)
         cuts = [span if isinstance(span, Span) else whole for span in spans]
         times = [self._times(file, span) for span in cuts]
-        clips = decode_clips(
-            file, times, min_side=self.image.size, allow_truncated=allow_truncated
-        )
+        clips = decode_clips(file, times, min_side=self.image.size, allow_truncated=allow_truncated)
         for span, clip in zip(cuts, clips, strict=True):
             if not allow_truncated:
                 check_truncated(file.name, info, span.end_seconds)

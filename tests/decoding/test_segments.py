@@ -83,9 +83,7 @@ def test_a_long_file_in_parts_is_the_file_at_once(
     talkie: bytes,
     pcm: Make,
     tone: Make,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mmembed.preprocess.audio.TOGETHER_BYTES", 1)  # one span at a time
     path = store("long", pcm(tone(6.3)) if kind == "sound" else talkie)
     whole = ask(Decoder(ALL, 1 << 30, with_sound=kind == "both"), path)
     parts = ask(Decoder(ALL, send_bytes, with_sound=kind == "both"), path)
@@ -97,10 +95,7 @@ def test_a_long_file_in_parts_is_the_file_at_once(
     assert {part.count for part in parts} == {len(at_once)}
 
 
-def test_an_answer_is_not_much_larger_than_it_may_be(
-    store: Store, pcm: Make, tone: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("mmembed.preprocess.audio.TOGETHER_BYTES", 1)  # one span at a time
+def test_an_answer_is_not_much_larger_than_it_may_be(store: Store, pcm: Make, tone: Make) -> None:
     path = store("long.wav", pcm(tone(12)))
     span_bytes = 4 * 8000
     for spans in (1, 2, 3):
@@ -109,10 +104,9 @@ def test_an_answer_is_not_much_larger_than_it_may_be(
 
 
 @settings(max_examples=30, deadline=None)
-@given(send_bytes=st.integers(1, 400_000), read_bytes=st.integers(1, 2_000_000))
+@given(send_bytes=st.integers(1, 400_000))
 def test_spans_come_once_in_order_and_cover_the_file_wherever_parts_end(
     send_bytes: int,
-    read_bytes: int,
     tmp_path_factory: pytest.TempPathFactory,
     pcm: Make,
     tone: Make,
@@ -120,9 +114,7 @@ def test_spans_come_once_in_order_and_cover_the_file_wherever_parts_end(
     path = tmp_path_factory.getbasetemp() / "covered.wav"
     if not path.exists():
         path.write_bytes(pcm(tone(7.1)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mmembed.preprocess.audio.TOGETHER_BYTES", read_bytes)
-        answers = ask(Decoder({"audio": SOUNDS}, send_bytes), path)
+    answers = ask(Decoder({"audio": SOUNDS}, send_bytes), path)
     spans = [span for answer in answers for span in answer.spans]
     assert spans == SOUNDS.spans(probe(path))
     for answer in answers:

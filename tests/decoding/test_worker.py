@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from mmembed.decoding.worker import Decoder
-from mmembed.media.probe import MediaInfo, probe
+from mmembed.media.probe import probe
 from mmembed.media.spans import Span
 from mmembed.preprocess.audio import AudioPreprocess
 from tests.decoding.conftest import ask
@@ -49,34 +49,13 @@ def decoded(path: Path, send_bytes: int, first: int = 0) -> dict[int, np.ndarray
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "m4a"])
-def test_spans_decoded_together_equal_each_alone(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_spans_decoded_in_one_pass_equal_each_alone(kind: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"noise.{kind}", 20)
     info = probe(path)
     alone = {span.index: SOUND(SOUND.load(path, span)) for span in SOUND.spans(info) if span}
-    for read, send_bytes, first in (
-        (32 << 20, 1, 0),
-        (32 << 20, 8 << 20, 5),
-        (2 << 20, 1, 0),
-        (2 << 20, 400_000, 4),
-    ):
-        monkeypatch.setattr("mmembed.preprocess.audio.TOGETHER_BYTES", read)
+    for send_bytes, first in ((1, 0), (8 << 20, 5), (400_000, 4)):
         got = decoded(path, send_bytes, first)
         assert list(got) == list(alone)[first:]
         for index, values in got.items():
             assert values.shape == alone[index].shape
             assert np.abs(values - alone[index]).max() < 1e-5
-
-
-def test_how_many_spans_are_decoded_together_follows_what_they_take() -> None:
-    def together(rate: int, channels: int, **options: float) -> int:
-        info = MediaInfo("audio", "wav", duration_seconds=1e5, sample_rate=rate, channels=channels)
-        return AudioPreprocess(**options)._together(info)
-
-    assert together(16000, 1) == 6
-    assert together(48000, 6) == 2
-    assert together(192000, 8) == 1
-    assert together(44100, 2, segment_seconds=600.0, hop_seconds=600.0) == 1
-    assert together(44100, 2, hop_seconds=0.1) == 6
-    assert AudioPreprocess()._together(MediaInfo("audio", "mp3")) == 1

@@ -77,7 +77,11 @@ def test_a_container_that_lands_elsewhere_is_read_from_its_beginning(
 
 @pytest.mark.parametrize("container", ["mpegts", "flv", "matroska", "mp4"])
 def test_a_key_frame_that_is_none_is_not_believed(
-    container: str, encode_video: Make, numbered: Make, numbers: Make, monkeypatch: pytest.MonkeyPatch
+    container: str,
+    encode_video: Make,
+    numbered: Make,
+    numbers: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = encode_video(numbered(70), container=container, options={"g": "70", "bf": "2"})
     with MediaFile(data) as file:
@@ -92,7 +96,9 @@ def test_a_key_frame_that_is_none_is_not_believed(
     monkeypatch.setattr("mmembed.media.video_frames.FrameReader._key_frames", _all_flagged)
     times = [0.5, 1.7, 2.3]
     assert numbers(decode_video(data, times).frames) == [12, 42, 57]
-    assert gone[0] > 0 and gone[1] == 0 and len(gone) == 2
+    assert gone[0] > 0
+    assert gone[1] == 0
+    assert len(gone) == 2
     assert len(every) == 70
 
 

@@ -45,7 +45,7 @@ def test_chunks_before_the_sound_are_stepped_over(size: int, pcm: Make) -> None:
     chunk = b"LIST" + size.to_bytes(4, "little") + bytes(size + size % 2)  # padded to even
     whole = data[:12] + chunk + data[12:]
     assert share(whole) == 1
-    assert share(whole[: -RATE]) == pytest.approx(2, abs=0.01)
+    assert share(whole[:-RATE]) == pytest.approx(2, abs=0.01)
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])

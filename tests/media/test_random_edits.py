@@ -93,7 +93,8 @@ def test_spans_in_one_pass_are_those_decoded_alone(
 ) -> None:
     data = 2 * sources[number]
     info = probe(data)
-    assert info.sound_seconds is not None and info.duration_seconds is not None
+    assert info.sound_seconds is not None
+    assert info.duration_seconds is not None
     hop = length * (1 - overlap)
     spans = cut(info.sound_seconds, length, hop, 0.1)
     whole = decode_audio(data).samples

@@ -15,7 +15,7 @@ from mmembed.errors import ConfigError, TruncatedError
 from mmembed.media.audio import Waveform
 from mmembed.media.probe import MediaInfo, probe
 from mmembed.media.spans import Span
-from mmembed.preprocess.audio import TOGETHER_VALUES, AudioPreprocess
+from mmembed.preprocess.audio import AudioPreprocess
 
 
 def wav(seconds: float, rate: int = 11025, channels: int = 2, format: str = "WAV") -> bytes:
@@ -133,26 +133,26 @@ def test_a_wrong_argument_is_named(wrong: dict, says: str) -> None:
 def test_the_sound_of_a_video_is_as_long_as_its_track() -> None:
     preprocess = AudioPreprocess(8000, 1.0, 1.0)
     video = MediaInfo("video", "mp4", duration_seconds=4.0, has_audio=True, sound_seconds=2.5)
-    assert preprocess.duration_seconds(video) == 2.5
+    assert preprocess.begin_and_end(video) == (0.0, 2.5)
     assert len(preprocess.spans(video)) == 3
     silent = MediaInfo("video", "mp4", duration_seconds=4.0)
-    assert preprocess.duration_seconds(silent) == 4.0
+    assert preprocess.begin_and_end(silent) == (0.0, 4.0)
     sound = MediaInfo("audio", "wav", duration_seconds=4.0, sound_seconds=2.5)
-    assert preprocess.duration_seconds(sound) == 4.0
+    assert preprocess.begin_and_end(sound) == (0.0, 4.0)
 
 
-@given(st.none() | st.integers(1, 192000), st.none() | st.integers(1, 8), st.floats(0.1, 30))
-def test_no_more_spans_are_decoded_together_than_memory_has_room_for(
-    rate: int | None, channels: int | None, segment: float
-) -> None:
-    preprocess = AudioPreprocess(16000, segment, segment, 0.0)
-    info = MediaInfo("audio", "wav", sample_rate=rate, channels=channels)
-    count = preprocess._together(info)
-    assert count >= 1
-    assert count == 1 or count * segment * 16000 <= TOGETHER_VALUES
-    assert preprocess._together(info) == count
-    if rate is None or channels is None:
-        assert count == 1
+def test_a_track_that_begins_late_is_cut_from_there() -> None:
+    preprocess = AudioPreprocess(8000, 1.0, 1.0, 0.1)
+    late = MediaInfo(
+        "video", "mkv", duration_seconds=9.0, sound_begin_seconds=4.0, sound_seconds=6.5
+    )
+    spans = [(span.start_seconds, span.end_seconds) for span in preprocess.spans(late)]
+    assert spans == [(4.0, 5.0), (5.0, 6.0), (6.0, 6.5)]
+    soon = MediaInfo(
+        "video", "ts", duration_seconds=9.0, sound_begin_seconds=0.1, sound_seconds=1.8
+    )
+    spans = [(span.start_seconds, span.end_seconds) for span in preprocess.spans(soon)]
+    assert spans == [(0.0, 1.0), (1.0, 1.8)]  # no track begins at the very same time as another
 
 
 def test_a_preprocess_is_a_value() -> None:

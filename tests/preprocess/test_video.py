@@ -82,8 +82,10 @@ def test_a_space_of_before_keeps_its_description() -> None:
 @given(st.integers(1, 10_000), st.integers(1, 500))
 def test_evenly_chosen_things_are_in_order_and_centred(count: int, most: int) -> None:
     chosen = evenly(count, most)
-    assert len(chosen) == min(count, most) and sorted(set(chosen)) == chosen
-    assert 0 <= chosen[0] and chosen[-1] < count
+    assert len(chosen) == min(count, most)
+    assert sorted(set(chosen)) == chosen
+    assert chosen[0] >= 0
+    assert chosen[-1] < count
     assert abs(chosen[0] - (count - 1 - chosen[-1])) <= 1
 
 

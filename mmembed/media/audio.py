@@ -113,6 +113,7 @@ def decode_spans(
                 if not isinstance(reader, FFmpegReader):
                     reader = stack.enter_context(ffmpeg_reader(file))
                 samples, first = _read(reader, span, sample_rate)
+            assert reader is not None
             rates = (reader.sample_rate, sample_rate or reader.sample_rate)
             _check_end(file.name, reader, span, allow_truncated)
             mixed = mix(samples, channels or len(samples))

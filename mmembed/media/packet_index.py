@@ -93,7 +93,7 @@ class PacketIndex:
         return min(track.begin_seconds for track in tracks if track is not None)
 
     def frame_times(self) -> np.ndarray:
-        """Return when each picture begins to be shown, rising, on the file's clock ``(frames,)``."""
+        """Return when each picture begins to be shown ``(frames,)``, in order, in seconds."""
         track = self.pictures
         if track is None:
             return np.zeros(0)

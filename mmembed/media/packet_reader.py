@@ -34,6 +34,8 @@ class PacketReader:
 
     def __init__(self, file: MediaFile, track: TrackIndex) -> None:
         self.failure = ""
+        self.number = 0
+        self._landed: Any = None
         self._file, self._track = file, track
         self._may_seek = not track.shifts and track.is_stamped
         self._stack = ExitStack()
@@ -89,8 +91,7 @@ class PacketReader:
         self.container, self.stream = container, container.streams[self._track.stream]
         self.stream.thread_type, self.stream.codec_context.thread_count = "SLICE", 1
         self._packets = container.demux(self.stream)
-        self._landed: Any = None
-        self.number = 0
+        self._landed, self.number = None, 0
 
     def _seek(self, number: int) -> None:
         """Seek to a packet at or before ``number``; go on as before if that can't be sure."""

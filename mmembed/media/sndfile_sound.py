@@ -90,7 +90,7 @@ class SndfileReader(SampleReader):
     def decode_on(self) -> None:
         """Read a block."""
         count = min(BLOCK_SAMPLES, self.frames - self.position)
-        samples = self._sound.read(count, "float32", always_2d=True) if count > 0 else ()
+        samples = self._sound.read(max(0, count), "float32", always_2d=True)
         if len(samples):
             self.keep(samples.T)
         else:

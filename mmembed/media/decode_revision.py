@@ -10,8 +10,8 @@ import functools
 
 DECODE_REVISION: dict[str, int] = {
     "image": 2,
-    "audio": 1,
-    "video": 1,
+    "audio": 2,
+    "video": 2,
     "text": 1,
     "category": 1,
 }

@@ -20,7 +20,7 @@ class ScriptedDecoder:
     """``3-a`` has three spans, of its own numbers; ``crash…``, ``hang…`` and ``bad…`` do so.
 
     ``6-dies4`` kills its process on the way to span 4, unless all before came out; ``6-slow`` takes
-    half a second a span; ``1-far`` takes four to its span and reports where it is; ``1-spins``
+    half a second a span; ``1-far`` takes five to its span and reports where it is; ``1-spins``
     does so for ever and comes forward by a hair; ``1-stands`` without coming forward.
 
     Args:
@@ -73,4 +73,4 @@ class ScriptedDecoder:
             yield Segments("audio", end, [None] * len(values), values, len(values))
 
 
-STEPS = {"slow": 2, "far": 16, "spins": 2400, "stands": 2400}
+STEPS = {"slow": 2, "far": 20, "spins": 2400, "stands": 2400}

@@ -77,21 +77,21 @@ def test_a_file_that_hangs_is_stopped_and_its_group_decoded() -> None:
 
 def test_a_file_may_take_many_times_the_limit_if_it_comes_forward() -> None:
     """By spans, or by what it reports on the way to one; in time alone is not forward."""
-    with DecodeQueue(ScriptedDecoder(spans=1), 2, 1.0) as queue:
+    with DecodeQueue(ScriptedDecoder(spans=1), 2, 1.5) as queue:
         came: Came = defaultdict(list)
         began, seconds = time.monotonic(), {}
-        names = ("7-slow", "1-far", "1-spins", "1-stands")
+        names = ("10-slow", "1-far", "1-spins", "1-stands")
         queue.put(wanted(*names, size_bytes=GROUP_BYTES))
         for decoded in drained(queue):
             came[decoded.key].append(decoded)
             seconds[decoded.key] = time.monotonic() - began
-    assert numbers(came["7-slow"]) == list(range(7))
+    assert numbers(came["10-slow"]) == list(range(10))
     assert numbers(came["1-far"]) == [0]
-    assert min(seconds["7-slow"], seconds["1-far"]) > 3.0
+    assert min(seconds["10-slow"], seconds["1-far"]) > 3 * 1.5
     for name in ("1-spins", "1-stands"):
         (stopped,) = came[name]
         assert isinstance(stopped.answer, DecodeFailure)
-        assert stopped.answer.message == "made no progress for 1 s"
+        assert stopped.answer.message == "made no progress for 1.5 s"
         assert seconds[name] < 30
 
 
@@ -106,7 +106,7 @@ def test_a_file_at_work_is_named_with_the_media_decoded_so_far() -> None:
     assert {(each.key, each.others) for each in seen} == {("1-far", 0)}
     decoded = [each.media_seconds for each in seen]
     assert decoded == sorted(decoded)
-    assert 10 <= decoded[-1] <= 150
+    assert 10 <= decoded[-1] <= 190
     assert seen[-1].seconds > 2
 
 
@@ -153,8 +153,11 @@ def test_what_waits_of_long_files_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(queues, "AHEAD_BYTES", 1)
     with DecodeQueue(ScriptedDecoder(spans=1), 2, 60) as queue:
         queue.put(wanted("500-a", "500-b", "500-c", size_bytes=GROUP_BYTES))
-        time.sleep(1.0)
-        assert queue._pool._results <= 4
+        deadline = time.monotonic() + 60
+        while not queue._pool._dispatcher.is_held_up and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        assert queue._pool._results == 4
         assert queue.is_ahead
         came: Came = defaultdict(list)
         for decoded in drained(queue):

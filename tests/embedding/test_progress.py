@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def said(
 ) -> list[str]:
     summary = EmbedSummary(Path("out"), files=files, kept=kept, failed=3)
     with ProgressDisplay(summary) as display:
-        display._started -= 10.0
+        display._started = time.monotonic() - 10.0
         for step in steps:
             display.update(step)
     return capsys.readouterr().err.splitlines()

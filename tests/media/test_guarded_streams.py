@@ -101,27 +101,27 @@ def test_what_came_before_a_crash_or_a_hang_stays() -> None:
 @pytest.mark.parametrize(
     ("steps", "is_done"),
     [
-        (8 * [("wait", 0.5), ("give", 0)], True),
-        ([each for n in range(16) for each in (("wait", 0.25), ("report", 5.0 * n))], True),
-        ([each for n in range(8) for each in (("wait", 0.5), ("begin", n))], True),
-        ([each for n in range(80) for each in (("wait", 0.25), ("report", 1e-4 * n))], False),
-        ([each for n in range(80) for each in (("wait", 0.25), ("report", 5.0 - n))], False),
+        (16 * [("wait", 0.3), ("give", 0)], True),
+        ([each for n in range(16) for each in (("wait", 0.3), ("report", 5.0 * n))], True),
+        ([each for n in range(16) for each in (("wait", 0.3), ("begin", n))], True),
+        ([each for n in range(80) for each in (("wait", 0.3), ("report", 1e-4 * n))], False),
+        ([each for n in range(80) for each in (("wait", 0.3), ("report", 5.0 - n))], False),
         ([("wait", 20)], False),
     ],
     ids=["results", "media", "items", "a hair", "back", "silence"],
 )
 def test_progress_is_results_items_and_media_that_advance(steps: list[Step], is_done: bool) -> None:
-    """Each takes 4 s, four times the limit, or would take 20 s."""
-    with Pool(work, 1, 1.0) as pool:
+    """Each takes 4.8 s, three times the limit, or would take 20 s."""
+    with Pool(work, 1, 1.5) as pool:
         pool.submit("a", steps)
         began = time.monotonic()
         *_, last = drained(pool)["a"]
         seconds = time.monotonic() - began
     if is_done:
         assert last == Done()
-        assert seconds > 3.5
+        assert seconds > 3 * 1.5
     else:
-        assert last == Failure("TimeoutError", "made no progress for 1 s")
+        assert last == Failure("TimeoutError", "made no progress for 1.5 s")
         assert seconds < 15
 
 

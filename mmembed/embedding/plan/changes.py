@@ -48,12 +48,14 @@ class PartChange:
         rows: which of its rows stay, bool.
         errors: which rows of its errors stay, bool.
         keys: of its rows, uint64.
+        error_keys: of its errors, uint64.
     """
 
     part: Place
     rows: np.ndarray
     errors: np.ndarray
     keys: np.ndarray
+    error_keys: np.ndarray
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Changes:
         retried: files whose errors are to be taken out, to be tried again.
         upgraded: files whose rows or errors are to be taken out, as they are decoded otherwise now.
         unseen: files that could not be seen now and whose rows or errors stay as they are.
+        hashed: files that need no work but a checksum, which they get.
         parts: those that are to be written again.
         libraries: by name, the versions of libraries that decoded the rows there are.
     """
@@ -77,6 +80,7 @@ class Changes:
     retried: int = 0
     upgraded: int = 0
     unseen: int = 0
+    hashed: int = 0
     parts: list[PartChange] = field(default_factory=list)
     libraries: dict[str, set[str]] = field(default_factory=dict)
 
@@ -140,11 +144,26 @@ def find_changes(
         current = np.setdiff1d(current, np.union1d(anew, again))
         changes.failed += int(np.isin(current, of_errors.keys).sum())
         staying = np.union1d(current, hidden)
-        change = PartChange(part, of_rows.stays(staying), of_errors.stays(staying), of_rows.keys)
+        change = PartChange(
+            part,
+            of_rows.stays(staying),
+            of_errors.stays(staying),
+            of_rows.keys,
+            of_errors.keys,
+        )
+        hashed = np.union1d(
+            _unhashed(rows, of_rows.keys, files), _unhashed(errors, of_errors.keys, files)
+        )
+        hashed = np.intersect1d(hashed, current)
+        changes.hashed += len(hashed)
         old_rows &= change.rows & (of_rows.mine | (not upgrade))
         check.keep(made, rows, change.rows, old_rows)
         stays = change.rows.all() and change.errors.all()
-        if not stays or _differ(_kept(rows, of_rows.mine), of_rows.keys[of_rows.mine], files):
+        if (
+            not stays
+            or len(hashed)
+            or _differ(_kept(rows, of_rows.mine), of_rows.keys[of_rows.mine], files)
+        ):
             if not (of_rows.mine.all() and of_errors.mine.all()):
                 raise StoreError(
                     f"{part}: files in it changed, and it holds files of other shards too. Run "
@@ -187,6 +206,8 @@ def _write_again(
         return
     schema = with_libraries(schema, made.libraries if made else None)
     now = _now(rows, change.keys[change.rows], files)
+    if files.by_checksum:
+        errors = _hashed(errors, change.error_keys[change.errors], files)
     dataset.commit(change.part.name, _as(schema, rows, now, change.part), errors)
 
 
@@ -218,8 +239,29 @@ def _now(rows: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
     now = files.carried(keys.tolist())
     if files.by_checksum:
         times = pc.coalesce(files.times(keys.tolist()), rows["mtime_ns"])
-        now = pa.table({**{name: now[name] for name in now.column_names}, "mtime_ns": times})
+        checksums = _hashed(rows, keys, files)["checksum"]
+        said = {name: now[name] for name in now.column_names}
+        now = pa.table({**said, "mtime_ns": times, "checksum": checksums})
     return now
+
+
+def _hashed(table: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
+    """Return rows or errors with the checksums of their files, where these are known now."""
+    checksums = files.checksums(keys.tolist())
+    if "checksum" not in table.column_names:
+        return table.append_column("checksum", checksums)
+    checksums = pc.coalesce(checksums, table["checksum"].cast(pa.string()))
+    return table.set_column(table.column_names.index("checksum"), "checksum", checksums)
+
+
+def _unhashed(table: pa.Table, keys: np.ndarray, files: Catalog) -> np.ndarray:
+    """Return the keys of the rows or errors that lack a checksum which is known now."""
+    if not files.by_checksum:
+        return keys[:0]
+    lack = files.checksums(keys.tolist()).is_valid()
+    if "checksum" in table.column_names:
+        lack = pc.and_(lack, table["checksum"].is_null())
+    return keys[lack.to_numpy(zero_copy_only=False)]
 
 
 def _as(schema: pa.Schema, rows: pa.Table, now: pa.Table, part: Place) -> pa.Table:

@@ -228,9 +228,10 @@ def _refuse_others(dataset: EmbeddingDataset, new: Place, moved: MovedFiles) -> 
     compared = moved.by_checksum + moved.by_old_source
     if 2 * moved.differing > compared or others > moved.same or moved.total > moved.same == 0:
         listed = ", ".join(f"{counts[s]:,} {words}" for s, words in WORDS.items() if counts[s])
+        into = f" ({compared:,} were looked into)" if compared else ""
         raise StoreError(
-            f"{new}: holds other files than those in {dataset}: of {moved.total:,}, {listed}. "
-            "Nothing was changed."
+            f"{new}: holds other files than those in {dataset}: of {moved.total:,}{into}, {listed}"
+            ". Nothing was changed."
         )
 
 
@@ -238,19 +239,20 @@ def _write(
     dataset: EmbeddingDataset, moved: MovedFiles, made: Provenance, bound: Provenance
 ) -> int:
     """Bind all parts, and return how many had to be written again."""
-    replacement, count = Replacement(dataset.folder), 0
-    for part in dataset.parts():
-        rows, errors = read_part(part), dataset.errors_of(part.name)
-        now = moved.rebound(part, rows)
-        errors_now = None if errors is None else moved.rebound(part, errors)
-        schema = with_source(rows.schema, bound.source)
-        if now is rows and errors_now is errors and schema.metadata == rows.schema.metadata:
-            continue
-        now = now.replace_schema_metadata(schema.metadata)
-        replacement.write(part.name, now, pa.table({}) if errors_now is None else errors_now)
-        count += 1
-    if count or made != bound:
-        replacement.commit(bound)
+    count = 0
+    with Replacement(dataset.folder) as replacement:
+        for part in dataset.parts():
+            rows, errors = read_part(part), dataset.errors_of(part.name)
+            now = moved.rebound(part, rows)
+            errors_now = None if errors is None else moved.rebound(part, errors)
+            schema = with_source(rows.schema, bound.source)
+            if now is rows and errors_now is errors and schema.metadata == rows.schema.metadata:
+                continue
+            now = now.replace_schema_metadata(schema.metadata)
+            replacement.write(part.name, now, pa.table({}) if errors_now is None else errors_now)
+            count += 1
+        if count or made != bound:
+            replacement.commit(bound)
     return count
 
 

@@ -8,6 +8,7 @@ interrupted, the next run that writes to the dataset finishes it. Without the no
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +36,21 @@ from mmembed.store.whole_file import flush, move_over, write_whole
 class Replacement:
     """New files of a dataset, which count once they are committed.
 
+    It is used in a ``with``, which removes them if something goes wrong before that.
+
     Args:
         folder: of the dataset; it is locked.
     """
 
     folder: Place
+
+    def __enter__(self) -> Replacement:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            with suppress(StoreError):  # what went wrong says more
+                settle(self.folder)
 
     def write(self, name: str, rows: pa.Table, errors: pa.Table) -> None:
         """Write the new rows and errors of a part.

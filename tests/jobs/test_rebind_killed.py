@@ -43,7 +43,7 @@ from mmembed.jobs.rebind import rebind
 rebind(sys.argv[2], sys.argv[3])
 """
 WRITES, MOVES = 7, 6  # four parts, the errors of one, the card; and a note that they are whole
-KILLS = 8
+KILLS = 5
 
 
 def kill_at(step: int, out: Path, new: Path) -> None:

@@ -35,7 +35,11 @@ def dataset(tmp_path: Path) -> EmbeddingDataset:
 
 
 def replace_all(dataset: EmbeddingDataset) -> None:
-    replacement = Replacement(dataset.folder)
+    with Replacement(dataset.folder) as replacement:
+        fill(dataset, replacement)
+
+
+def fill(dataset: EmbeddingDataset, replacement: Replacement) -> None:
     for part in dataset.parts():
         rows, errors = pq.read_table(part), dataset.errors_of(part.name)
         new = pa.array(["x"] * len(rows))
@@ -93,7 +97,7 @@ def test_wherever_it_is_interrupted_all_is_old_or_all_is_new(
         whole = getattr(mmembed.store.replacement, name)
         monkeypatch.setattr(mmembed.store.replacement, name, counted(whole))
     with contextlib.suppress(KeyboardInterrupt):
-        replace_all(dataset)
+        fill(dataset, Replacement(dataset.folder))  # as if it was killed: nothing tidies up
     monkeypatch.undo()
     ids = EmbeddingTable.open(dataset.folder).column("id")  # readers see every row once
     assert len(set(ids)) == len(ids) == 9
@@ -168,5 +172,29 @@ def test_a_folder_that_can_not_be_written_to_keeps_what_it_has(
         replace_all(dataset)
     monkeypatch.undo()
     assert version(dataset) == "old"
-    dataset.remove_leftovers()
-    assert version(dataset) == "old"
+
+
+@pytest.mark.parametrize("step", [0, 3, 5, 7, 10])
+def test_what_goes_wrong_on_the_way_leaves_no_new_files_behind(
+    dataset: EmbeddingDataset, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, left = names_in(dataset.folder), step
+
+    def stopped(function):
+        def call(*args: object) -> object:
+            nonlocal left
+            left -= 1
+            if left == -1:
+                raise KeyboardInterrupt
+            return function(*args)
+
+        return call
+
+    for name in ("write_whole", "move_over"):
+        whole = getattr(mmembed.store.replacement, name)
+        monkeypatch.setattr(mmembed.store.replacement, name, stopped(whole))
+    with pytest.raises(KeyboardInterrupt):
+        replace_all(dataset)
+    monkeypatch.undo()
+    assert version(dataset) == ("new" if step >= 6 else "old")
+    assert names_in(dataset.folder) == before

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmembed.embedding.plan.added_checksums import with_checksums, without_checksums
 from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.revision_check import RevisionCheck
 from mmembed.embedding.plan.row_files import RowFiles
@@ -151,19 +152,17 @@ def find_changes(
             of_rows.keys,
             of_errors.keys,
         )
-        hashed = np.union1d(
-            _unhashed(rows, of_rows.keys, files), _unhashed(errors, of_errors.keys, files)
-        )
+        hashed = without_checksums(errors, of_errors.keys, files)
+        hashed = np.union1d(hashed, without_checksums(rows, of_rows.keys, files))
         hashed = np.intersect1d(hashed, current)
         changes.hashed += len(hashed)
         old_rows &= change.rows & (of_rows.mine | (not upgrade))
         check.keep(made, rows, change.rows, old_rows)
-        stays = change.rows.all() and change.errors.all()
-        if (
-            not stays
-            or len(hashed)
-            or _differ(_kept(rows, of_rows.mine), of_rows.keys[of_rows.mine], files)
-        ):
+        stays = change.rows.all() and change.errors.all() and not len(hashed)
+        if stays and (of_rows.mine.any() or of_errors.mine.any()):
+            mine = of_rows.mine
+            stays = not _differ(_kept(rows, mine), of_rows.keys[mine], files)
+        if not stays:
             if not (of_rows.mine.all() and of_errors.mine.all()):
                 raise StoreError(
                     f"{part}: files in it changed, and it holds files of other shards too. Run "
@@ -207,7 +206,7 @@ def _write_again(
     schema = with_libraries(schema, made.libraries if made else None)
     now = _now(rows, change.keys[change.rows], files)
     if files.by_checksum:
-        errors = _hashed(errors, change.error_keys[change.errors], files)
+        errors = with_checksums(errors, change.error_keys[change.errors], files)
     dataset.commit(change.part.name, _as(schema, rows, now, change.part), errors)
 
 
@@ -239,29 +238,10 @@ def _now(rows: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
     now = files.carried(keys.tolist())
     if files.by_checksum:
         times = pc.coalesce(files.times(keys.tolist()), rows["mtime_ns"])
-        checksums = _hashed(rows, keys, files)["checksum"]
+        checksums = with_checksums(rows, keys, files)["checksum"]
         said = {name: now[name] for name in now.column_names}
         now = pa.table({**said, "mtime_ns": times, "checksum": checksums})
     return now
-
-
-def _hashed(table: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
-    """Return rows or errors with the checksums of their files, where these are known now."""
-    checksums = files.checksums(keys.tolist())
-    if "checksum" not in table.column_names:
-        return table.append_column("checksum", checksums)
-    checksums = pc.coalesce(checksums, table["checksum"].cast(pa.string()))
-    return table.set_column(table.column_names.index("checksum"), "checksum", checksums)
-
-
-def _unhashed(table: pa.Table, keys: np.ndarray, files: Catalog) -> np.ndarray:
-    """Return the keys of the rows or errors that lack a checksum which is known now."""
-    if not files.by_checksum:
-        return keys[:0]
-    lack = files.checksums(keys.tolist()).is_valid()
-    if "checksum" in table.column_names:
-        lack = pc.and_(lack, table["checksum"].is_null())
-    return keys[lack.to_numpy(zero_copy_only=False)]
 
 
 def _as(schema: pa.Schema, rows: pa.Table, now: pa.Table, part: Place) -> pa.Table:

@@ -181,8 +181,9 @@ class MovedFiles:
             return table
         of_items = table["cell"].is_valid()
         table = _with_column(table, "path", pc.if_else(of_items, self._manifest, table["path"]))
-        keys = [(name, "ascending") for name in SORTED_BY if name in table.column_names]
-        return table.take(pc.sort_indices(table, keys, null_placement="at_start"))
+        keys = [table[name].to_pylist() for name in SORTED_BY if name in table.column_names]
+        by_row = [[(key is not None, key) for key in row] for row in zip(*keys, strict=True)]
+        return table.take(pa.array(sorted(range(len(table)), key=by_row.__getitem__), pa.int64()))
 
     def compare(self, old: OldSource | None, sample: int | None = None) -> Iterator[int]:
         """Compare the content of files that have the same size, and yield how many were so far.

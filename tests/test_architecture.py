@@ -166,6 +166,7 @@ def loaded(*modules: str) -> set[str]:
         ("mmembed.cli.arguments", {"torch", "lightning", "numpy", "pyarrow"}),
         ("mmembed.embedding.embed", {"torch", "timm", "lightning", "ray"}),
         ("mmembed.jobs.compact", {"torch", "timm", "lightning"}),
+        ("mmembed.jobs.rebind", {"torch", "timm", "lightning"}),
     ],
 )
 def test_importing_a_part_loads_only_what_it_needs(module: str, forbidden: set[str]) -> None:

@@ -69,6 +69,9 @@ COMMANDS: dict[str, Command] = {
     "compact": Command(
         "mmembed.jobs.compact", "compact", "merge the small parts of a dataset", ("out",)
     ),
+    "rebind": Command(
+        "mmembed.jobs.rebind", "rebind", "a dataset whose media were moved", ("out", "source")
+    ),
     "evaluate": Command("mmembed.cli.evaluate", "run", "a Parquet dataset to scores and a report"),
 }
 

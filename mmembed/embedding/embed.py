@@ -101,6 +101,8 @@ def embed_as(
         decode_revision=dict(DECODE_REVISION),
     )
     into = EmbeddingDataset(dataset)
+    if not this.dry_run:
+        into.settle()
     provenance = agreed_provenance(into, asked, listing)
     with_cells = any_in_cells(fields.values())
     schema = row_schema(provenance, listing.carried_types, rows.vector_type, with_cells=with_cells)

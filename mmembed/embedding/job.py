@@ -156,6 +156,7 @@ class Job:
             removed=changes.removed,
             retried=changes.retried,
             upgraded=changes.upgraded,
+            hashed=changes.hashed,
             hidden=self.files.listing.passed_by.hidden,
             system=self.files.listing.passed_by.system,
             unwanted=self.files.listing.passed_by.unwanted,

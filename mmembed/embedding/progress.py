@@ -42,6 +42,7 @@ class EmbedSummary:
         removed: files whose rows were taken out, as they changed or are gone.
         retried: files whose errors were taken out, to be tried again.
         upgraded: files whose rows or errors were taken out, as they are decoded otherwise now.
+        hashed: files that were there already and got a checksum.
         hidden: names starting with a dot, which were skipped.
         system: files and folders of the system and sidecars, which were skipped.
         unwanted: names that ``include`` and ``exclude`` left out.
@@ -66,6 +67,7 @@ class EmbedSummary:
     removed: int = 0
     retried: int = 0
     upgraded: int = 0
+    hashed: int = 0
     hidden: int = 0
     system: int = 0
     unwanted: int = 0
@@ -122,6 +124,7 @@ class EmbedSummary:
             (self.removed, "changed or gone since the last run, their old rows removed"),
             (self.retried, "had failed before and were tried again"),
             (self.upgraded, "are decoded otherwise now and were embedded anew"),
+            (self.hashed, "were there without a checksum, which was added"),
             *self._passed_by(),
             (self.repeated, "cells name a file again; the first row's columns were kept"),
         )
@@ -150,6 +153,7 @@ class EmbedSummary:
             (self.removed, "changed or gone since the last run, their old rows to be removed"),
             (self.retried, "failed before, to be tried again"),
             (self.upgraded, "are decoded otherwise now, to be embedded anew"),
+            (self.hashed, "are there without a checksum, which is to be added"),
             *self._passed_by(),
         )
         lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are to be")

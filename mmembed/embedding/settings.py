@@ -29,7 +29,8 @@ class RowOptions:
             the column ``truncated``; it is an error otherwise.
         vector_type: ``float32``, ``float16``, or ``list`` for readers without fixed-size lists.
         checksum: tell changed files by a hash of their content, kept in the column ``checksum``,
-            rather than by their time; every file is read in every run.
+            rather than by their time; every file is read in every run. A dataset without gets them
+            for the files that did not change.
         field: of several fields of one kind, the one that embeds what is of that kind.
         prompt: name of the prompt that is put before each text, such as ``query`` or ``document``,
             where the space has prompts.

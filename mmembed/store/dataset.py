@@ -38,6 +38,7 @@ from mmembed.store.dataset_files import (
 from mmembed.store.lock import locked
 from mmembed.store.part_file import Footer, open_part, read_footer, read_part_errors, write_parquet
 from mmembed.store.provenance import Provenance
+from mmembed.store.replacement import is_committed, settle
 from mmembed.store.schema import ERROR_SCHEMA
 from mmembed.store.whole_file import write_whole
 
@@ -156,7 +157,8 @@ class EmbeddingDataset:
         """Return the provenance that its card names; None if it has no parts yet.
 
         Raises:
-            StoreError: a file or folder is there that is no dataset.
+            StoreError: a file or folder is there that is no dataset, or its files were being
+                replaced when that was interrupted.
         """
         try:
             if not self.folder.exists():
@@ -166,6 +168,11 @@ class EmbeddingDataset:
             is_empty = all(path.name.startswith(".") for path in self.folder.iterdir())
         except OSError as error:
             raise StoreError(f"{self}: can't be looked at: {reason(error)}") from None
+        if is_committed(self.folder):
+            raise StoreError(
+                f"{self}: was being bound to another source when that was interrupted. Any run "
+                "that writes to it finishes that."
+            )
         text = self.card_text()
         if text is None and not is_empty:
             raise StoreError(
@@ -223,15 +230,26 @@ class EmbeddingDataset:
             if isinstance(inside, RemotePath) or has_file(inside / name):
                 remove_files(inside, [name])
 
+    def settle(self) -> None:
+        """Finish a replacement of its files that was interrupted, if there is one.
+
+        Raises:
+            StoreError: another run is writing to it, or it can't be written to.
+        """
+        if self.folder.is_dir() and is_committed(self.folder):
+            with self.locked():
+                settle(self.folder)
+
     def remove_leftovers(self) -> None:
         """Remove the files that a killed run left: half-written ones, errors without their part.
 
-        A compaction that was interrupted is finished.
+        A compaction or a replacement that was interrupted is finished.
 
         Raises:
             StoreError: something can't be removed, or is no regular file of the folder.
         """
         self.finish_merge()
+        settle(self.folder)
         beside = errors_folder(self.folder)
         for inside in (self.folder, beside):
             half = [n for n in names_in(inside) if n.startswith(".") and n.endswith(PARTIAL)]

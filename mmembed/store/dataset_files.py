@@ -22,8 +22,10 @@ from mmembed.paths import Place, RemotePath, place
 
 CARD = "_mmembed.json"
 COMPACTION = "_compaction.json"
+REPLACEMENT = "_replacement.json"
 ERRORS = "_errors"
 PARTIAL = ".partial"
+NEW = ".new"
 LOCK = ".lock"
 NAME_BYTES = 255  # of a file's name, at most
 TEXT_BYTES = 16 << 20  # of the card and of the note; 250,000 names of parts are 10 MB

@@ -152,10 +152,20 @@ def with_libraries(schema: pa.Schema, libraries: Mapping[str, str] | None) -> pa
         schema: as :func:`row_schema` returned it.
         libraries: as in :class:`~mmembed.store.provenance.Provenance`.
     """
+    return _with_provenance(schema, libraries=libraries)
+
+
+def with_source(schema: pa.Schema, source: str) -> pa.Schema:
+    """Return the schema of a part whose rows are of the files of ``source``."""
+    return _with_provenance(schema, source=source)
+
+
+def _with_provenance(schema: pa.Schema, **changed: Any) -> pa.Schema:
+    """Return a schema whose provenance, if it has one, says other things."""
     made = stored_provenance(schema, "the schema")
     if made is None:
         return schema
-    text = replace(made, libraries=libraries).to_json().encode()
+    text = replace(made, **changed).to_json().encode()
     return schema.with_metadata({**schema.metadata, MADE_BY: text})
 
 

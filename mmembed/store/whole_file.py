@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from mmembed.errors import StoreError
-from mmembed.errors.plain_text import one_line
+from mmembed.errors.plain_text import one_line, reason
 from mmembed.paths import Place, RemotePath
 from mmembed.store.dataset_files import PARTIAL
 
@@ -41,12 +41,12 @@ def write_whole(path: Place, write: Callable[[Path], object], mark: str = "") ->
         partial.open("xb").close()
         try:
             write(partial)
-            _flush(partial)
+            flush(partial)
             os.replace(partial, path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise StoreError(f"{path}: can't be written: {error.strerror or error}") from None
 
@@ -71,7 +71,29 @@ def _upload(path: RemotePath, write: Callable[[Path], object]) -> None:
         raise StoreError(f"{path}: can't be written: {one_line(error)}") from None
 
 
-def _flush(path: Path) -> None:
+def move_over(folder: Place, name: str, target: str) -> None:
+    """Give a file of a folder the name of another one there, which then is gone.
+
+    On disk that is for good once the folder is flushed.
+
+    Raises:
+        StoreError: it can't be moved.
+    """
+    try:
+        if isinstance(folder, RemotePath):
+            folder.filesystem.move((folder / name).inside, (folder / target).inside)
+        else:
+            os.replace(folder / name, folder / target)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{folder / target}: can't be written: {reason(error)}") from None
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: that fails.
+    """
     if path.is_dir() and os.name == "nt":
         return  # a folder can't be opened there
     descriptor = os.open(path, os.O_RDONLY)

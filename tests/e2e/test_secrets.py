@@ -94,6 +94,8 @@ MISTAKES = [
     ["evaluate", "OUT", "--split", f"s3://KEY:{SECRET}@bucket"],
     ["compact", url("nothing")],
     ["compact", "OUT", "--part-rows", f"s3://KEY:{SECRET}@bucket"],
+    ["rebind", "OUT", url("nothing")],
+    ["rebind", "OUT", "MEDIA", "--old-source", f"nosuch://u:{SECRET}@h/media"],
     ["embed", url("nothing"), "OUT", "--space", "SPACE"],
     ["embed", "MEDIA", "OUT", "--space", f"s3://KEY:{SECRET}@bucket/space"],
     ["embed", url("media/0"), "OUT", "--space", "SPACE"],

@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import zlib
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 
@@ -60,8 +61,14 @@ class Catalog:
         self._closed: set[str] = set()  # nothing below these can be seen
         self._rows: dict[int, int | None] = {}
         self._times: dict[int, int | None] = {}
+        self._checksums: dict[int, str | None] = {}
+        self._with_times = array("Q")  # what the keys of files with checksums would be by time
         self._files = _FileList(listing.root)
-        self.keys = np.sort(np.fromiter(self._walk(), np.uint64))
+        keys = np.fromiter(self._walk(), np.uint64)
+        by_time = np.array(self._with_times, np.uint64)
+        order = np.argsort(by_time)
+        self._by_time = by_time[order], keys[order] if len(by_time) else keys[:0]
+        self.keys = np.sort(keys)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -85,7 +92,8 @@ class Catalog:
     ) -> np.ndarray:
         """Return the key of the file that each row of a dataset is of, uint64 ``(rows,)``.
 
-        A row of a file that could not be seen now is taken for that file, however it is.
+        A row of a file that could not be seen now is taken for that file, however it is. Where
+        files are told apart by checksums, a row without one is told by its time.
         """
         if not self.listing.by_field:
             fields = [None] * len(units)
@@ -94,7 +102,12 @@ class Catalog:
             sizes = [sizes[i] if is_seen else None for i, is_seen in enumerate(seen)]
             states = [states[i] if is_seen else None for i, is_seen in enumerate(seen)]
         rows = zip(units, fields, sizes, states, strict=True)
-        return np.array([file_key(*row) for row in rows], np.uint64)
+        keys = np.array([file_key(*row) for row in rows], np.uint64)
+        by_time, with_checksum = self._by_time
+        if not len(by_time):
+            return keys
+        near = np.minimum(np.searchsorted(by_time, keys), len(by_time) - 1)
+        return np.where(by_time[near] == keys, with_checksum[near], keys)
 
     @property
     def hides_any(self) -> bool:
@@ -117,6 +130,10 @@ class Catalog:
         """Return the time of the last change of some files, null where it is not known."""
         return pa.array([self._times.get(key) for key in keys], pa.int64())
 
+    def checksums(self, keys: Sequence[int]) -> pa.Array:
+        """Return the checksums of some files, null where none was asked for."""
+        return pa.array([self._checksums.get(key) for key in keys], pa.string())
+
     def _walk(self) -> Iterator[int]:
         carries = bool(self.listing.carried_types)
         block: list[File] = []
@@ -136,7 +153,8 @@ class Catalog:
             if carries:
                 self._rows[key] = file.row
             if self.by_checksum:
-                self._times[key] = file.mtime_ns
+                self._times[key], self._checksums[key] = file.mtime_ns, file.checksum
+                self._with_times.append(key if file.cell else file._replace(checksum=None).key)
             block.append(file)
             if len(block) == BLOCK_FILES:
                 self._files.write(block)

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmembed.embedding.plan.added_checksums import with_checksums, without_checksums
 from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.revision_check import RevisionCheck
 from mmembed.embedding.plan.row_files import RowFiles
@@ -48,12 +49,14 @@ class PartChange:
         rows: which of its rows stay, bool.
         errors: which rows of its errors stay, bool.
         keys: of its rows, uint64.
+        error_keys: of its errors, uint64.
     """
 
     part: Place
     rows: np.ndarray
     errors: np.ndarray
     keys: np.ndarray
+    error_keys: np.ndarray
 
 
 @dataclass
@@ -67,6 +70,7 @@ class Changes:
         retried: files whose errors are to be taken out, to be tried again.
         upgraded: files whose rows or errors are to be taken out, as they are decoded otherwise now.
         unseen: files that could not be seen now and whose rows or errors stay as they are.
+        hashed: files that need no work but a checksum, which they get.
         parts: those that are to be written again.
         libraries: by name, the versions of libraries that decoded the rows there are.
     """
@@ -77,6 +81,7 @@ class Changes:
     retried: int = 0
     upgraded: int = 0
     unseen: int = 0
+    hashed: int = 0
     parts: list[PartChange] = field(default_factory=list)
     libraries: dict[str, set[str]] = field(default_factory=dict)
 
@@ -140,11 +145,24 @@ def find_changes(
         current = np.setdiff1d(current, np.union1d(anew, again))
         changes.failed += int(np.isin(current, of_errors.keys).sum())
         staying = np.union1d(current, hidden)
-        change = PartChange(part, of_rows.stays(staying), of_errors.stays(staying), of_rows.keys)
+        change = PartChange(
+            part,
+            of_rows.stays(staying),
+            of_errors.stays(staying),
+            of_rows.keys,
+            of_errors.keys,
+        )
+        hashed = without_checksums(errors, of_errors.keys, files)
+        hashed = np.union1d(hashed, without_checksums(rows, of_rows.keys, files))
+        hashed = np.intersect1d(hashed, current)
+        changes.hashed += len(hashed)
         old_rows &= change.rows & (of_rows.mine | (not upgrade))
         check.keep(made, rows, change.rows, old_rows)
-        stays = change.rows.all() and change.errors.all()
-        if not stays or _differ(_kept(rows, of_rows.mine), of_rows.keys[of_rows.mine], files):
+        stays = change.rows.all() and change.errors.all() and not len(hashed)
+        if stays and (of_rows.mine.any() or of_errors.mine.any()):
+            mine = of_rows.mine
+            stays = not _differ(_kept(rows, mine), of_rows.keys[mine], files)
+        if not stays:
             if not (of_rows.mine.all() and of_errors.mine.all()):
                 raise StoreError(
                     f"{part}: files in it changed, and it holds files of other shards too. Run "
@@ -187,6 +205,8 @@ def _write_again(
         return
     schema = with_libraries(schema, made.libraries if made else None)
     now = _now(rows, change.keys[change.rows], files)
+    if files.by_checksum:
+        errors = with_checksums(errors, change.error_keys[change.errors], files)
     dataset.commit(change.part.name, _as(schema, rows, now, change.part), errors)
 
 
@@ -218,7 +238,9 @@ def _now(rows: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
     now = files.carried(keys.tolist())
     if files.by_checksum:
         times = pc.coalesce(files.times(keys.tolist()), rows["mtime_ns"])
-        now = pa.table({**{name: now[name] for name in now.column_names}, "mtime_ns": times})
+        checksums = with_checksums(rows, keys, files)["checksum"]
+        said = {name: now[name] for name in now.column_names}
+        now = pa.table({**said, "mtime_ns": times, "checksum": checksums})
     return now
 
 

@@ -21,6 +21,7 @@ from mmembed.paths import Place, RemotePath
 from mmembed.store.dataset import EmbeddingDataset
 from mmembed.store.provenance import Provenance
 
+Settings = Mapping[str, str | int | float | None] | None
 OF_MANIFESTS = "sample_id"  # a column that every part of a manifest has, and none of a folder
 
 
@@ -64,9 +65,10 @@ def writing(
         if made is None:
             dataset.write_card(replace(provenance, libraries=package_versions()))
         else:
-            source = _agreed(dataset, made, provenance, listing).source
-            if made.source != source:
-                dataset.write_card(replace(made, source=source))
+            agreed = _agreed(dataset, made, provenance, listing)
+            settings = _with_checksum(made.settings, agreed.settings)
+            if made.source != agreed.source or dict(made.settings or {}) != settings:
+                dataset.write_card(replace(made, source=agreed.source, settings=settings))
         yield
 
 
@@ -92,7 +94,7 @@ def _agreed(
             "this one."
         )
     source = _agreed_source(out, made.source, now.source, listing)
-    before, asked = dict(made.settings or {}), dict(now.settings or {})
+    before, asked = _with_checksum(made.settings, now.settings), dict(now.settings or {})
     for name in sorted({*before, *asked}):
         if before.get(name) != asked.get(name):
             raise StoreError(
@@ -100,6 +102,14 @@ def _agreed(
                 "Give the same, or name another folder."
             )
     return replace(now, source=source)
+
+
+def _with_checksum(before: Settings, asked: Settings) -> dict[str, str | int | float | None]:
+    """Return the settings of a dataset; that files are told apart by checksums may be new."""
+    settings = dict(before or {})
+    if (asked or {}).get("checksum"):
+        settings["checksum"] = (asked or {})["checksum"]
+    return settings
 
 
 def _agreed_source(out: EmbeddingDataset, made: str, now: str, listing: Listing) -> str:

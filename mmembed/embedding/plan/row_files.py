@@ -34,9 +34,7 @@ class RowFiles:
     """
 
     def __init__(self, part: Place, table: pa.Table, files: Catalog) -> None:
-        paths, fields, sizes, times, cells, checksums = (
-            _plain(part, table, name) for name in KEY_COLUMNS
-        )
+        paths, fields, sizes, times, cells, checksums = key_columns(part, table)
         states, in_cells = times, any(cells)
         if files.by_checksum or in_cells:
             rows = zip(times, cells, checksums, strict=True)
@@ -60,6 +58,19 @@ class RowFiles:
     def stays(self, staying: np.ndarray) -> np.ndarray:
         """Return which rows stay if the files of the keys ``staying`` do, bool ``(rows,)``."""
         return ~self.mine | np.isin(self.keys, staying)
+
+
+def key_columns(part: Place, table: pa.Table) -> list[list[Any]]:
+    """Return the columns that say which file each row is of, in the order of ``KEY_COLUMNS``.
+
+    Args:
+        part: for errors.
+        table: of it, without vectors.
+
+    Raises:
+        StoreError: one of them is not as mmembed writes it.
+    """
+    return [_plain(part, table, name) for name in KEY_COLUMNS]
 
 
 def _plain(part: Place, table: pa.Table, name: str) -> list[Any]:

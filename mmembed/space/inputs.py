@@ -62,8 +62,8 @@ class EncodedFile:
             MediaError: it can't be decoded.
         """
         with self.file:
-            for span in preprocess.spans(self.info):
-                yield preprocess(preprocess.load(self.file, span))
+            for media in preprocess.stream(self.file, preprocess.spans(self.info)):
+                yield preprocess(media)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import IO
 
 from mmembed.errors import MediaError, Stage
-from mmembed.media.formats import sniff
-from mmembed.media.remote_file import RemoteFile
+from mmembed.media.formats import Content, sniff
+from mmembed.media.remote_file import RemoteFile, part_of_file
 from mmembed.modality import Modality
 from mmembed.paths import RemotePath
 
@@ -132,6 +132,10 @@ class MediaFile:
         Raises:
             MediaError: not readable.
         """
+        return None if self._known is None else self._known[:2]
+
+    @cached_property
+    def _known(self) -> Content | None:
         return sniff(self.read_at, os.path.splitext(self.name)[1].lower())
 
     def read_at(self, offset: int, count: int, *, stage: Stage = "probe") -> bytes:
@@ -155,10 +159,13 @@ class MediaFile:
             raise MediaError(self.name, stage, f"can't be read: {error}") from None
 
     def stream(self) -> IO[bytes]:
-        """Return a file object at the beginning, for one reader at a time."""
+        """Return a file object at the beginning of the content, for one reader at a time."""
         content = self._content
+        begin = 0 if self._known is None else self._known.begin
         if isinstance(content, bytes):
-            return _Memory(content)
+            return _Memory(content[begin:])
+        if begin:
+            return part_of_file(self.read_at, begin, self._size())
         if isinstance(content, RemoteFile):
             return content.file()
         return open(self._rewound(content), "rb", closefd=False)
@@ -166,7 +173,16 @@ class MediaFile:
     def descriptor_or_stream(self) -> int | IO[bytes]:
         """Return what a C library reads: the descriptor of a file on disk, else a file object."""
         content = self._content
-        return self._rewound(content) if isinstance(content, io.FileIO) else self.stream()
+        at_start = self._known is None or not self._known.begin
+        return (
+            self._rewound(content) if isinstance(content, io.FileIO) and at_start else self.stream()
+        )
+
+    def _size(self) -> int:
+        content = self._content
+        if isinstance(content, io.FileIO):
+            return os.fstat(content.fileno()).st_size
+        return content.size if isinstance(content, RemoteFile) else len(content)
 
     def _read(self, file: io.FileIO, count: int, offset: int) -> bytes:
         if hasattr(os, "pread"):

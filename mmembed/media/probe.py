@@ -22,6 +22,7 @@ from mmembed.media.file import MediaFile, MediaInfo, Source, opened
 from mmembed.media.formats import BY_SOUNDFILE
 from mmembed.media.image import open_image
 from mmembed.media.pcm_header import MOST_SAMPLES, clearly_short, declared_pcm_seconds
+from mmembed.media.refused_formats import refusal
 
 __all__ = ["MediaInfo", "Source", "probe"]
 
@@ -48,8 +49,7 @@ def _probe(file: MediaFile) -> MediaInfo:
     if file.sniffed is None:
         if not file.read_at(0, 1):
             raise MediaError(file.name, "probe", "is empty. Copy it again, or leave it out.")
-        message = "is of no known format. Convert it to a common one, or leave it out."
-        raise MediaError(file.name, "probe", message)
+        raise MediaError(file.name, "probe", refusal(file.read_at))
     modality, kind = file.sniffed
     if modality == "text":
         return MediaInfo("text", kind, text=file.read_at(0, -1).decode("utf-8-sig"))

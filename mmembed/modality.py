@@ -40,8 +40,16 @@ IMAGES = (
     ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .avif .heic .heif .hif .jp2 .j2k .jpf "
     ".ppm .pgm .pbm .pnm .ico .psd .dds"
 )
-SOUNDS = ".wav .flac .ogg .oga .opus .mp3 .m4a .aac .aif .aiff .wma"
-VIDEOS = ".mp4 .m4v .webm .mkv .avi .mov .mpg .mpeg .ts .3gp .flv .wmv"
+SOUNDS = (
+    ".wav .wave .bwf .rf64 .w64 .flac .ogg .oga .spx .opus .mp3 .mp2 .mpga .m4a .m4b .aac .loas "
+    ".aif .aiff .aifc .au .snd .caf .voc .sph .wma .mka .amr .awb .ac3 .eac3 .ec3 .dts .wv .ape "
+    ".tta .tak .mpc .shn .dsf .dff .ra"
+)
+VIDEOS = (
+    ".mp4 .m4v .webm .mkv .avi .divx .mov .qt .mpg .mpeg .mpe .m1v .m2v .vob .ts .mts .m2ts .m2t "
+    ".3gp .3g2 .flv .f4v .wmv .asf .ogv .rm .rmvb .mxf .y4m .h264 .264 .h265 .265 .hevc .ivf .dv "
+    ".mj2 .nut"
+)
 
 _KINDS = {
     kind.name: kind

@@ -13,8 +13,10 @@ from typing import Any
 import av
 
 from mmembed.errors import MediaError, Stage
+from mmembed.media.encryption import encryption
 from mmembed.media.file import MediaFile
 from mmembed.media.formats import DEMUXERS
+from mmembed.media.refused_formats import refusal
 
 ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
 
@@ -29,9 +31,11 @@ def open_container(file: MediaFile, stage: Stage) -> Iterator[Any]:
         MediaError: not a container that is known, or FFmpeg refuses it.
     """
     sniffed = file.sniffed
-    if sniffed is None or sniffed[1] not in DEMUXERS:
-        what = f"is {sniffed[1]}, not sound or video." if sniffed else "is of no known format."
-        raise MediaError(file.name, stage, f"{what} Check the file, or leave it out.")
+    if sniffed is None:
+        raise MediaError(file.name, stage, refusal(file.read_at))
+    if sniffed[1] not in DEMUXERS:
+        message = f"is {sniffed[1]}, not sound or video. Check the file, or leave it out."
+        raise MediaError(file.name, stage, message)
     demuxer = DEMUXERS[sniffed[1]]
     content = file.descriptor_or_stream()
     options = {"fd": str(content)} if isinstance(content, int) else {}
@@ -42,6 +46,9 @@ def open_container(file: MediaFile, stage: Stage) -> Iterator[Any]:
         message = f"can't be opened, {_reason(error)}. It may be cut short; copy or re-encode it."
         raise MediaError(file.name, stage, message, demuxer) from None
     with container:
+        if by := encryption(container, file.read_at):
+            message = f"is encrypted by {by}. Take a copy that is not."
+            raise MediaError(file.name, stage, message, demuxer)
         yield container
 
 

@@ -53,7 +53,7 @@ def declared_end_seconds(
     own = _clock_seconds(stream.metadata.get("DURATION", ""))
     if own is not None:
         return own
-    said = name != "flv" or b"\0\x08duration\0" in file.read_at(0, HEAD_BYTES)
+    said = name != "flv" or b"\0\x08duration\0" in file.read_at(file.begin_bytes, HEAD_BYTES)
     return container.duration / 1e6 if last and said and container.duration else None
 
 
@@ -64,7 +64,8 @@ def _avi_seconds(head: bytes) -> float:
 
 
 def _behind_tags(file: MediaFile) -> bytes:
-    head, skipped = file.read_at(0, HEAD_BYTES), 0
+    skipped = file.begin_bytes
+    head = file.read_at(skipped, HEAD_BYTES)
     while head[:3] == b"ID3" and len(head) >= 10:
         skipped += id3_bytes(head)
         head = file.read_at(skipped, HEAD_BYTES)

@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.plane import AudioPlane
 
 from mmembed.errors import MediaError
 from mmembed.media.declared_length import clearly_short
@@ -22,7 +23,14 @@ from mmembed.media.sample_reader import SampleReader
 SEEK_FROM_SECONDS = 10.0  # nearer samples are reached by decoding on
 PREROLL_SECONDS = 0.5  # decoders with memory (MP3, AAC, Opus) settle well within this
 GAP_SECONDS = 0.1  # time stamps further off than this mean missing sound, not jitter
-FULL_SCALE = {"u8": 128.0, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
+SAMPLES = {  # FFmpeg's formats: how a sample is stored, and its full scale
+    "u8": (np.uint8, 128.0),
+    "s16": (np.int16, 2.0**15),
+    "s32": (np.int32, 2.0**31),
+    "s64": (np.int64, 2.0**63),
+    "flt": (np.float32, 1.0),
+    "dbl": (np.float64, 1.0),
+}
 FORGETFUL = frozenset(  # decoders that soon give the same, wherever they begin
     {"mp3", "mp3float", "mp2", "mp2float", "aac", "opus", "libopus", "flac", "alac", "ac3", "eac3"}
 )
@@ -169,12 +177,12 @@ class FFmpegReader(SampleReader):
 
 def _scaled(frame: Any) -> np.ndarray:
     """Return the samples ``(channels, samples)`` of a frame as float32, full scale being 1."""
-    values = frame.to_ndarray()
-    if not frame.format.is_planar:
-        values = values.reshape(-1, frame.layout.nb_channels).T
-    kind = frame.format.name.rstrip("p")
-    if kind not in FULL_SCALE:
-        return values.astype(np.float32)
-    if kind == "u8":
+    channels, samples = frame.layout.nb_channels, frame.samples
+    dtype, scale = SAMPLES[frame.format.name.rstrip("p")]
+    planes, count = (channels, samples) if frame.format.is_planar else (1, samples * channels)
+    # PyAV counts planes up to a null pointer, which lies outside a frame of 8 planes or more
+    stored = [np.frombuffer(AudioPlane(frame, i), dtype, count) for i in range(planes)]
+    values = np.stack(stored) if frame.format.is_planar else stored[0].reshape(-1, channels).T
+    if dtype is np.uint8:
         values = values.astype(np.float32) - 128
-    return (values / FULL_SCALE[kind]).astype(np.float32)
+    return (values / scale).astype(np.float32)

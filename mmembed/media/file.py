@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from mmembed.errors import MediaError, Stage
-from mmembed.media.formats import sniff
-from mmembed.media.remote_file import RemoteFile
+from mmembed.media.formats import Content, sniff
+from mmembed.media.remote_file import RemoteFile, part_of_file
 from mmembed.modality import Modality
 from mmembed.paths import RemotePath
 
@@ -140,7 +140,16 @@ class MediaFile:
         Raises:
             MediaError: not readable.
         """
+        return None if self._known is None else self._known[:2]
+
+    @cached_property
+    def _known(self) -> Content | None:
         return sniff(self.read_at, os.path.splitext(self.name)[1].lower())
+
+    @property
+    def begin_bytes(self) -> int:
+        """Place of the content, behind tags or junk that its decoder would stumble over."""
+        return 0 if self._known is None else self._known.begin
 
     @property
     def size_bytes(self) -> int:
@@ -171,10 +180,12 @@ class MediaFile:
             raise MediaError(self.name, stage, f"can't be read: {error}") from None
 
     def stream(self) -> IO[bytes]:
-        """Return a file object at the beginning, for one reader at a time."""
-        content = self._content
+        """Return a file object at the beginning of the content, for one reader at a time."""
+        content, begin = self._content, self.begin_bytes
         if isinstance(content, bytes):
-            return _Memory(content)
+            return _Memory(content[begin:])
+        if begin:
+            return part_of_file(self.read_at, begin, self.size_bytes)
         if isinstance(content, RemoteFile):
             return content.file()
         return open(self._rewound(content), "rb", closefd=False)
@@ -182,7 +193,9 @@ class MediaFile:
     def descriptor_or_stream(self) -> int | IO[bytes]:
         """Return what a C library reads: the descriptor of a file on disk, else a file object."""
         content = self._content
-        return self._rewound(content) if isinstance(content, io.FileIO) else self.stream()
+        if isinstance(content, io.FileIO) and not self.begin_bytes:
+            return self._rewound(content)
+        return self.stream()
 
     def _read(self, file: io.FileIO, count: int, offset: int) -> bytes:
         if hasattr(os, "pread"):

@@ -40,16 +40,17 @@ def declared_share(file: MediaFile) -> float:
     1 says that all is there, or that the length was not known when the headers were written; 2
     that half of it is missing.
     """
-    head = file.read_at(0, 24, stage="decode")
+    begin = file.begin_bytes
+    head = file.read_at(begin, 24, stage="decode")
     if head[:4] == b".snd":
         start, size = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
-        return _share(file, start, size) if size < STREAMED_BYTES else 1.0
+        return _share(file, begin + start, size) if size < STREAMED_BYTES else 1.0
     walk = WALKS.get(head[:4])
-    return 1.0 if walk is None else _share_of_chunks(file, walk)
+    return 1.0 if walk is None else _share_of_chunks(file, walk, begin + walk.first)
 
 
-def _share_of_chunks(file: MediaFile, walk: _Walk) -> float:
-    offset, long_size = walk.first, 0
+def _share_of_chunks(file: MediaFile, walk: _Walk, offset: int) -> float:
+    long_size = 0
     header = walk.name_bytes + walk.size_bytes
     while len(head := file.read_at(offset, header + 24, stage="decode")) >= header:
         size = int.from_bytes(head[walk.name_bytes : header], walk.order)

@@ -13,6 +13,7 @@ from mmembed.media.declared_length import CLOSE_SECONDS, clearly_short
 from mmembed.media.file import MediaFile, MediaInfo, Source, opened
 from mmembed.media.image import open_image
 from mmembed.media.packet_index import packet_index
+from mmembed.media.refused_formats import refusal
 from mmembed.media.sndfile_sound import sndfile_reader
 
 __all__ = ["MediaInfo", "Source", "check_truncated", "probe"]
@@ -54,8 +55,7 @@ def _probe(file: MediaFile) -> MediaInfo:
     if file.sniffed is None:
         if not file.read_at(0, 1):
             raise MediaError(file.name, "probe", "is empty. Copy it again, or leave it out.")
-        message = "is of no known format. Convert it to a common one, or leave it out."
-        raise MediaError(file.name, "probe", message)
+        raise MediaError(file.name, "probe", refusal(file.read_at))
     modality, kind = file.sniffed
     if modality == "text":
         return MediaInfo("text", kind, text=file.read_at(0, -1).decode("utf-8-sig"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import IO, Any
 
 from mmembed.paths import RemotePath
@@ -30,9 +31,8 @@ class RemoteFile:
         self.name = str(where)
         self._file = where.open()
         self.size_bytes: int = self._file.size()
-        self._block_bytes = (
-            BLOCK_BYTES if self.size_bytes > WHOLE_BYTES else max(1, self.size_bytes)
-        )
+        small = self.size_bytes <= WHOLE_BYTES
+        self._block_bytes = max(1, self.size_bytes) if small else BLOCK_BYTES
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def read_at(self, offset: int, count: int = -1) -> bytes:
@@ -51,7 +51,7 @@ class RemoteFile:
 
     def file(self) -> IO[bytes]:
         """Return a file object, at the beginning."""
-        return io.BufferedReader(_Reader(self), READ_BYTES)
+        return part_of_file(self.read_at, 0, self.size_bytes)
 
     def _block(self, number: int) -> bytes:
         if number not in self._blocks:
@@ -63,11 +63,16 @@ class RemoteFile:
         return self._blocks[number]
 
 
-class _Reader(io.RawIOBase):
-    """One reader of a :class:`RemoteFile`; a seek before the beginning goes there."""
+def part_of_file(read_at: Callable[[int, int], bytes], begin: int, end: int) -> IO[bytes]:
+    """Return a file object of the bytes ``[begin, end)`` of a file that is read at any offset."""
+    return io.BufferedReader(_Reader(read_at, begin, end), READ_BYTES)
 
-    def __init__(self, source: RemoteFile) -> None:
-        self._source, self._place = source, 0
+
+class _Reader(io.RawIOBase):
+    """A part of a file; a seek before the beginning goes there."""
+
+    def __init__(self, read_at: Callable[[int, int], bytes], begin: int, end: int) -> None:
+        self._read_at, self._begin, self._size, self._place = read_at, begin, end - begin, 0
 
     def readable(self) -> bool:
         return True
@@ -76,7 +81,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._source.size_bytes}
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}
         self._place = max(0, base[whence] + offset)
         return self._place
 
@@ -84,7 +89,8 @@ class _Reader(io.RawIOBase):
         return self._place
 
     def readinto(self, buffer: Any, /) -> int:
-        part = self._source.read_at(self._place, len(buffer))
+        count = max(0, min(len(buffer), self._size - self._place))
+        part = self._read_at(self._begin + self._place, count)
         buffer[: len(part)] = part
         self._place += len(part)
         return len(part)

@@ -109,12 +109,13 @@ def _filtered(
     tick = Fraction(1, rate)
     graph = av.filter.Graph()
     graph.threads = 1
-    entry = graph.add_abuffer(sample_rate=rate, format="fltp", layout=layout, time_base=tick)
+    # channels interleaved: of 8 planes or more PyAV reads beyond their end
+    entry = graph.add_abuffer(sample_rate=rate, format="flt", layout=layout, time_base=tick)
     graph.link_nodes(entry, graph.add(*audio_filter), graph.add("abuffersink")).configure()
     out: list[np.ndarray] = []
     for start in range(0, samples.shape[1], CHUNK_SAMPLES):
-        chunk = np.ascontiguousarray(samples[:, start : start + CHUNK_SAMPLES])
-        frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout=layout)
+        chunk = np.ascontiguousarray(samples[:, start : start + CHUNK_SAMPLES].T)
+        frame = av.AudioFrame.from_ndarray(chunk.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate, frame.time_base, frame.pts = rate, tick, start
         graph.push(frame)
         out += _pulled(graph)
@@ -125,4 +126,5 @@ def _filtered(
 def _pulled(graph: av.filter.Graph) -> Iterator[np.ndarray]:
     with suppress(av.BlockingIOError, av.EOFError):
         while True:
-            yield graph.pull().to_ndarray()
+            frame = graph.pull()
+            yield frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from av.sidedata.sidedata import Type
 
 from mmembed.errors import MediaError, TruncatedError
 from mmembed.media.declared_length import clearly_short
@@ -25,6 +26,16 @@ from mmembed.media.packet_reader import PacketReader
 from mmembed.media.video_frames import FrameReader
 
 ROOM = 2  # frames are scaled down to this times min_side while they are converted
+
+
+def _without_a_name(kinds: type[Type], value: object) -> Type:
+    """Return a kind of side data that PyAV has no name for; it would refuse all of a frame's."""
+    unnamed = object.__new__(kinds)
+    unnamed._name_, unnamed._value_ = f"UNNAMED_{value}", value
+    return unnamed
+
+
+Type._missing_ = classmethod(_without_a_name)  # type: ignore[method-assign, assignment]
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def test_half_a_file_says_what_it_declared(
         "mkv": remuxed(talkie, "matroska"),
         "avi": encode_video(numbered(75), "mpeg4", "avi", options={"g": "10"}),
     }
-    cases |= {name: pcm(tone(3), name) for name in ("WAV", "RF64", "AIFF")}
+    cases |= {name: pcm(tone(3), name) for name in ("WAV", "RF64", "W64", "AIFF", "CAF", "AU")}
     cases["FLAC"] = pcm(tone(3), "FLAC")
     for name, data in cases.items():
         whole, half = probe(data), probe(data[: len(data) * 6 // 10])

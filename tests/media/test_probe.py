@@ -133,7 +133,7 @@ def test_a_tag_before_the_sound_is_stepped_over(zoo: dict[str, tuple[str, bytes]
         info = probe(tag + tag + zoo[format][1])
         assert (info.modality, info.format) == ("audio", format)
         assert info.duration_seconds == pytest.approx(1.5, abs=0.15)
-    with pytest.raises(MediaError, match="can't be opened"):
+    with pytest.raises(MediaError, match="is of no known format"):
         probe(tag + b"rubbish" * 100)
 
 
@@ -204,7 +204,7 @@ def test_playlists_and_scripts_are_never_followed(tmp_path: Path) -> None:
     for text in ("#EXTM3U\n#EXTINF:1,\nsecret.wav\n", "ffconcat version 1.0\nfile secret.wav\n"):
         path = tmp_path / "list.mp4"
         path.write_text(text)
-        with pytest.raises(MediaError, match="is of no known format"):
+        with pytest.raises(MediaError, match=r"is a playlist, .*\. Embed the files that it names"):
             probe(path)
 
 

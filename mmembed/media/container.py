@@ -18,6 +18,7 @@ from mmembed.media.file import MediaFile
 from mmembed.media.formats import DEMUXERS
 from mmembed.media.refused_formats import refusal
 
+MOST_STRETCH = 4.0  # of a pixel's width by its height, or the other way round
 ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art, not a video
 
 
@@ -67,3 +68,15 @@ def video_stream(container: Any) -> Any | None:
 def audio_stream(container: Any) -> Any | None:
     """Return the first sound stream that a decoder exists for, None if there is none."""
     return next((s for s in container.streams.audio if s.codec_context is not None), None)
+
+
+def square_size(stream: Any) -> tuple[int, int]:
+    """Return width and height of a stream's pictures with pixels made square, none of them fewer.
+
+    Shapes of pixels that no camera or disc has are not believed.
+    """
+    width, height = stream.codec_context.width, stream.codec_context.height
+    shape = float(stream.sample_aspect_ratio or 1)
+    if not 1 / MOST_STRETCH <= shape <= MOST_STRETCH:
+        return width, height
+    return max(width, round(width * shape)), max(height, round(height / shape))

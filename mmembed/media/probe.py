@@ -8,7 +8,7 @@ This module knows nothing of what is done with a file.
 from __future__ import annotations
 
 from mmembed.errors import MediaError, TruncatedError
-from mmembed.media.container import open_container
+from mmembed.media.container import open_container, square_size
 from mmembed.media.declared_length import CLOSE_SECONDS, clearly_short
 from mmembed.media.file import MediaFile, MediaInfo, Source, opened
 from mmembed.media.image import open_image
@@ -97,7 +97,7 @@ def _probe_container(file: MediaFile, kind: str) -> MediaInfo:
     with open_container(file, "probe") as container:
         if index.pictures is not None:
             pictures = container.streams[index.pictures.stream]
-            width, height = pictures.codec_context.width, pictures.codec_context.height
+            width, height = square_size(pictures)
             if container.format.name.startswith("mov") and _shown_sideways(file):
                 width, height = height, width
             fps = float(pictures.average_rate) if pictures.average_rate else None

@@ -68,7 +68,7 @@ def decode_video(
 
     The frame shown at ``t`` is the last one that begins at or before it; before the first frame
     it is the first, after the end the last. Rotation and mirroring of the display matrix are
-    applied; pixels that are not square are left so.
+    applied, and pixels that are not square are stretched.
 
     Args:
         source: a path, a URL, the encoded file as ``bytes``, or a file that is open.
@@ -130,7 +130,7 @@ def decode_clips(
                 if reader.ended and not allow_truncated:
                     _check_end(reader, time, reader.due_end_seconds, file.name)
                 if latest is None or latest[0] is not now.frame:
-                    latest = now.frame, _upright_rgb(now.frame, min_side)
+                    latest = now.frame, _upright_rgb(now.frame, reader.stretch, min_side)
                 shown[time] = latest[1], now.seconds
             yield _clip(times, shown, reader, file.name)
             for time in set(times):
@@ -182,9 +182,9 @@ def _check_end(reader: FrameReader, time: float, due: float, name: str) -> None:
     raise TruncatedError(name, message, reader.decoder, end)
 
 
-def _upright_rgb(frame: Any, min_side: int | None) -> np.ndarray:
+def _upright_rgb(frame: Any, stretch: tuple[float, float], min_side: int | None) -> np.ndarray:
     """Convert a frame to RGB ``(height, width, 3)``, scaled down and turned as it is shown."""
-    width, height = frame.width, frame.height
+    width, height = round(frame.width * stretch[0]), round(frame.height * stretch[1])
     if min_side is not None and min(width, height) > ROOM * min_side:
         scale = ROOM * min_side / min(width, height)
         width, height = max(1, round(width * scale)), max(1, round(height * scale))

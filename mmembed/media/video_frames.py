@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from mmembed.media import progress
+from mmembed.media.container import square_size
 from mmembed.media.packet_index import PacketIndex, TrackIndex
 from mmembed.media.packet_reader import PacketReader
 
@@ -38,6 +39,7 @@ class FrameReader:
         corrupt: packets that could not be decoded.
         failure: what the decoder or the container said last, empty if nothing.
         ended: whether the last frame was reached.
+        stretch: factors of width and height that make pixels square.
         due_end_seconds: the end that headers declare, or that of the packets.
     """
 
@@ -45,6 +47,7 @@ class FrameReader:
         track = index.pictures
         assert track is not None
         self.decoder = packets.decoder
+        self.stretch = _stretch(packets.stream)
         self.good = self.corrupt = 0
         self.failure = ""
         self.ended = False
@@ -147,3 +150,9 @@ class FrameReader:
         if self._unstamped and frame.pts is not None:
             return max(after, float(frame.pts * frame.time_base))
         return after
+
+
+def _stretch(stream: Any) -> tuple[float, float]:
+    stored, square = (stream.codec_context.width, stream.codec_context.height), square_size(stream)
+    wide, high = (new / max(1, old) for new, old in zip(square, stored, strict=True))
+    return wide, high

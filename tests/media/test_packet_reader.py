@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from mmembed.media import packet_reader
-from mmembed.media.audio import decode_audio
+from mmembed.media.audio import decode_audio, decode_spans
 from mmembed.media.file import MediaFile
 from mmembed.media.packet_index import TrackIndex, packet_index
 from mmembed.media.packet_reader import PacketReader
 from mmembed.media.spans import Span
-from mmembed.media.video import decode_video
+from mmembed.media.video import decode_clips, decode_video
 
 RATE = 16000
 Make = Callable[..., Any]
@@ -105,3 +105,23 @@ def test_a_key_frame_that_is_none_is_not_believed(
 def _all_flagged(self: Any, track: TrackIndex) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(track.stamps)
     return np.arange(len(track.stamps))[order], track.stamps[order] - self._origin
+
+
+def test_all_spans_of_a_file_with_one_key_frame_cost_one_pass(
+    encode_video: Make, numbered: Make, numbers: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = encode_video(numbered(80) * 4, options={"g": "1000", "bf": "2"})
+    read = []
+    original = PacketReader.next
+    monkeypatch.setattr(PacketReader, "next", lambda self: read.append(1) or original(self))
+    times = [[i * 0.5 + 0.1, i * 0.5 + 0.3] for i in range(25)]
+    clips = list(decode_clips(data, times))
+    assert [numbers(clip.frames) for clip in clips] == [
+        [round((i * 0.5 + part) * 25) % 80 for part in (0.08, 0.28)] for i in range(25)
+    ]
+    assert len(read) <= 80 * 4 + 2
+    read.clear()
+    sound = encode_video(numbered(10), sound=np.zeros((1, 8 * RATE), np.float32))
+    spans = [Span(i, i / 4, i / 4 + 1.0) for i in range(28)]
+    assert len(list(decode_spans(sound, spans))) == 28
+    assert len(read) <= 8 * RATE / 1024 + 4

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 
+from mmembed.media.sound_frames import JUNK_BYTES
+
 PACKETS = 16  # of a transport stream, told by the byte that each begins with
 FEWEST_PACKETS = 5  # as many are enough where the file ends with them
 PACKET_SIZES = (188, 192, 204)  # plain, with a time stamp (Blu-ray, AVCHD), with parity (DVB)
 UNITS = 64  # the most start codes looked at
-JUNK_BYTES = 1 << 16
 PACK = re.compile(  # the header of MPEG-2 and of MPEG-1, and the start code that follows
     rb"\0\0\x01\xba(?:[\x40-\x7f].{8}(?:\xf8|[\xf9-\xff]\xff+)|[\x20-\x2f].{7})\0\0\x01[\xb9-\xff]",
     re.DOTALL,

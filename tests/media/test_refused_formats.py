@@ -1,4 +1,4 @@
-"""What can't be decoded is refused by its right name, in one line with the way out."""
+"""Formats that can't be decoded are refused by name, in one line with the way out."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from mmembed.media.source_file import IRREGULAR, LINK_ABOVE
 from mmembed.modality import Modality, kind_named, modality_of_suffix
 from mmembed.paths import is_url, shown
 from mmembed.store.cells import items_of
-from mmembed.store.labels import ABOUT, read_cells, several_note, split_named
+from mmembed.store.labels import ABOUT, read_cells, split_named
 from mmembed.store.manifest import COLUMNS, Fields, field_columns, read_manifest
 from mmembed.store.media_paths import MediaPaths
 
@@ -137,8 +137,7 @@ def _as_meant(table: pa.Table, source: str, notes: list[str]) -> pa.Table:
             )
         several = pa.types.is_list(table[column].type)
         if several:
-            labelled = sum(cell is not None for cell in cells)
-            notes.append(several_note(spellings.several, labelled))
+            notes.append(spellings.several_note)
         kind = pa.list_(pa.string()) if several else pa.string()
         table = _replaced(table, column, pa.array(cells, kind))
         notes += [spellings.split_note] if spellings.split_note else []

@@ -90,10 +90,15 @@ def content_hash(content: str) -> str:
 
 
 def labels(column: pa.ChunkedArray, separator: str) -> pa.ChunkedArray:
-    """Return a column of texts as lists of what stands between a separator; lists as they are."""
+    """Return a column of texts as lists of what stands between a separator; lists as they are.
+
+    Blanks around a separator belong to it, and nothing between two of them is no label.
+    """
     if not types.is_string(column.type):
         return column
-    return pc.split_pattern(column, separator)
+    parts = ((text or "").split(separator) for text in column.to_pylist())
+    lists = ([bare for part in each if (bare := part.strip())] or None for each in parts)
+    return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
 
 
 def texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from mmembed.errors.plain_text import brief
@@ -69,6 +69,7 @@ class Spellings:
         renamed: other names of splits.
         unknown: names of no split, kept without blanks around them.
         alike: groups of values that differ in case or blanks alone, or in their Unicode form.
+        filled: cells that mean something.
         several: cells with more than one label.
         first: the number of the first cell of each spelling.
     """
@@ -79,6 +80,7 @@ class Spellings:
     renamed: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     alike: tuple[list[str], ...] = ()
+    filled: int = 0
     several: int = 0
     first: Mapping[str, int] = field(default_factory=dict)
 
@@ -107,6 +109,11 @@ class Spellings:
             yield SpellingFault("spelling", len(values), column, message, first)
 
     @property
+    def several_note(self) -> str:
+        """A line on a column of lists: how many cells have several labels, of those with any."""
+        return f"{self.several:,} of {self.filled:,} labelled rows have several labels"
+
+    @property
     def split_note(self) -> str:
         """A line on the other names of splits and how they are read; empty if there are none."""
         parts = []
@@ -115,11 +122,6 @@ class Spellings:
             if names:
                 parts.append(f"{spelled(Counter(names))} as {split}")
         return f"splits read by another name: {'; '.join(parts)}" if parts else ""
-
-
-def several_note(several: int, labelled: int) -> str:
-    """Return a line on a column of lists: how many cells have several labels, of those with any."""
-    return f"{several:,} of {labelled:,} labelled rows have several labels"
 
 
 def split_named(text: str) -> str | None:
@@ -139,7 +141,6 @@ def read_cells(cells: Iterable[Cell], column: str) -> tuple[list[Cell], Spelling
     meant: dict[str, str | None] = {}
     first: dict[str, int] = {}
     odd: Counter[str] = Counter()
-    several = 0
 
     def meaning(text: str, place: int) -> str | None:
         if text not in meant:
@@ -156,13 +157,13 @@ def read_cells(cells: Iterable[Cell], column: str) -> tuple[list[Cell], Spelling
             values.append(meaning(cell, place) if cell else None)
             continue
         each = (meaning(text, place) for text in cell if text)
-        labels = [*dict.fromkeys(label for label in each if label is not None)]
-        several += len(labels) > 1
-        values.append(labels or None)
+        values.append([*dict.fromkeys(label for label in each if label is not None)] or None)
     for text, value in [*meant.items()]:
         if value is not None:
             first.setdefault(value, first[text])
-    return values, _spellings(column, odd, meant, first, several)
+    several = sum(isinstance(value, list) and len(value) > 1 for value in values)
+    filled = len(values) - values.count(None)
+    return values, replace(_spellings(column, odd, meant, first), filled=filled, several=several)
 
 
 def _meaning(text: str, column: str) -> str | None:
@@ -177,7 +178,6 @@ def _spellings(
     odd: Counter[str],
     meant: Mapping[str, str | None],
     first: Mapping[str, int],
-    several: int,
 ) -> Spellings:
     def those(*values: str | None) -> Counter[str]:
         return Counter({text: count for text, count in odd.items() if meant[text] in values})
@@ -186,16 +186,13 @@ def _spellings(
     if column == "split":
         renamed = those(*SPLITS)
         unknown = odd - placeholders - renamed
-        return Spellings(
-            column, placeholders, renamed=renamed, unknown=unknown, several=several, first=first
-        )
+        return Spellings(column, placeholders, renamed=renamed, unknown=unknown, first=first)
     folded: dict[str, list[str]] = defaultdict(list)
     for value in dict.fromkeys(meant.values()):
         if value is not None:
             folded[fold(value)].append(value)
     alike = tuple(values for values in folded.values() if len(values) > 1)
-    trimmed = odd - placeholders
-    return Spellings(column, placeholders, trimmed, alike=alike, several=several, first=first)
+    return Spellings(column, placeholders, odd - placeholders, alike=alike, first=first)
 
 
 def spelled(counts: Counter[str]) -> str:

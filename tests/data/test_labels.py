@@ -107,7 +107,7 @@ def test_a_list_holds_several_labels_and_a_separator_makes_one(tmp_path: Path) -
         assert read_samples(tmp_path / "m.jsonl", FIELDS).table["label"].to_pylist() == expected
     path = tmp_path / "m.csv"
     path.write_text("image,label\na.png,cat | dog\nb.png,dog|\nc.png,\nd.png,nan\n")
-    with pytest.warns(UserWarning, match="as label"):
+    with pytest.warns(UserWarning, match="1 row with 'nan' .1. as label"):
         by_separator = read_samples(path, FIELDS, "|")
     assert by_separator.table["label"].to_pylist() == [["cat", "dog"], ["dog"], None, None]
     whole = read_samples(write(tmp_path / "n.csv", {"image": ["a"], "label": ["cat|dog"]}), FIELDS)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mmembed.errors import ConfigError
 from mmembed.media.file_names import NameFilter, PassedBy
@@ -21,7 +20,7 @@ from mmembed.media.source_file import File, remote_status, status, unseen_file
 from mmembed.modality import any_in_cells, kind_named
 from mmembed.paths import Place, RemotePath
 from mmembed.store.cells import CellNames, content_hash, items_of
-from mmembed.store.labels import several_note
+from mmembed.store.labels import read_cells
 from mmembed.store.manifest import MEDIA, Fields, field_columns, read_manifest
 from mmembed.store.media_paths import MediaPaths
 
@@ -150,9 +149,7 @@ class ManifestListing:
         self.repeated = len(files) - len(self._files)
         self.notes = [*reader.notes]
         if pa.types.is_list(samples["label"].type):
-            counts = pc.list_value_length(samples["label"])
-            several = pc.sum(pc.greater(counts, 1)).as_py() or 0
-            self.notes.append(several_note(several, len(counts) - counts.null_count))
+            self.notes.append(read_cells(samples["label"].to_pylist(), "label")[1].several_note)
 
     def __iter__(self) -> Iterator[File]:
         for path, field, row in self._files:

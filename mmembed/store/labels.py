@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mmembed.errors.plain_text import brief
 
@@ -40,7 +40,8 @@ Cell = str | list[str] | None
 SpellingKind = Literal["placeholder", "blanks", "spelling", "unknown-split"]
 
 
-class SpellingFault(NamedTuple):
+@dataclass(frozen=True)
+class SpellingFault:
     """A fault in how a column is written.
 
     Attributes:

@@ -181,8 +181,9 @@ def _check_splits(table: pa.Table, path: Place) -> None:
         )
     groups = read_cells(table["group"].to_pylist(), "group")[0]
     home: dict[str, str] = {}
-    named = [(g, s or SPLITS[0]) for g, s in zip(groups, splits, strict=True) if g is not None]
-    cut = [*dict.fromkeys(g for g, s in named if home.setdefault(g, s) != s)]
+    pairs = zip(groups, splits, strict=True)
+    named = [(str(group), str(split or SPLITS[0])) for group, split in pairs if group is not None]
+    cut = [*dict.fromkeys(g for g, split in named if home.setdefault(g, split) != split)]
     if cut:
         raise ManifestError(
             f"{path}: group {cut[0]} is in more than one split; {len(cut)} groups are "

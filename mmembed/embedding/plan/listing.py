@@ -116,6 +116,7 @@ class ManifestListing:
 
     by_field = True
     passed_by = PassedBy()
+    notes: Sequence[str]
 
     def __init__(self, source: Place, samples: pa.Table, fields: Fields) -> None:
         self.source: Place = source
@@ -147,9 +148,10 @@ class ManifestListing:
         files.sort()
         self._files = [f for i, f in enumerate(files) if i == 0 or f[:2] != files[i - 1][:2]]
         self.repeated = len(files) - len(self._files)
-        self.notes = [*reader.notes]
+        self.notes = reader.notes
         if pa.types.is_list(samples["label"].type):
-            self.notes.append(read_cells(samples["label"].to_pylist(), "label")[1].several_note)
+            spellings = read_cells(samples["label"].to_pylist(), "label")[1]
+            self.notes = [*reader.notes, spellings.several_note]
 
     def __iter__(self) -> Iterator[File]:
         for path, field, row in self._files:

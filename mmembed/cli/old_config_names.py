@@ -27,6 +27,7 @@ KEYS = {
     "model.warmup_share": "model.schedule.init_args.warmup_share",
     "data.num_workers": "data.loading.num_workers",
     "data.cache_mb": "data.loading.cache_mb",
+    "data.on_error": "data.loading.on_error",
     "optimizer": "model.optimizer",
     "lr_scheduler": "model.schedule",
 }

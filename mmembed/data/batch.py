@@ -26,7 +26,8 @@ class Batch:
         values: by field, a padded batch ``(items, ...)``.
         mask: by field, bool ``(items, length)``; None where nothing varies.
         rows: by field, the sample index ``(items,)`` that each item belongs to.
-        label: class codes ``(samples,)``, -1 where unknown.
+        label: class codes ``(samples,)``, -1 where unknown; ``(samples, most)`` where samples may
+            have several, filled up with -1.
         group: codes ``(samples,)`` of what is the same thing, -1 where unknown.
         index: which samples of their split these are, ``(samples,)``.
         failed: by name, why a file or cell of this batch could not be decoded.

@@ -1,7 +1,7 @@
 """Samples of a manifest or a folder, in one table; no file is opened but those of texts.
 
 A *sample* is a row as in :mod:`mmembed.store.manifest`: any subset of media, texts and ids, with
-its label, group and split.
+its label or labels, group and split as :mod:`mmembed.store.labels` reads them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from mmembed.media.source_file import IRREGULAR, LINK_ABOVE
 from mmembed.modality import Modality, kind_named, modality_of_suffix
 from mmembed.paths import is_url, shown
 from mmembed.store.cells import items_of
+from mmembed.store.labels import ABOUT, read_cells, split_named
 from mmembed.store.manifest import COLUMNS, Fields, field_columns, read_manifest
+from mmembed.store.media_paths import MediaPaths
 
 LARGE_LISTS = pa.large_list(pa.large_string())
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Samples:
         source: the folder or manifest they were read from, as the user named it.
         columns: by field, the column that holds its items; a field without one has no items.
         in_cells: the fields whose items are the cells themselves, and no paths.
+        notes: lines on what was read otherwise than it is written.
     """
 
     table: pa.Table
@@ -45,6 +47,7 @@ class Samples:
     source: str
     columns: Mapping[str, str] = field(default_factory=dict)
     in_cells: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -74,34 +77,75 @@ class Samples:
         return [items_of(cell) for cell in self.column(field).to_pylist()]
 
 
-def read_samples(source: str | Path, fields: Fields) -> Samples:
-    """Read a manifest (Parquet, CSV, JSONL) or list a folder as samples.
+def read_samples(source: str | Path, fields: Fields, label_separator: str = "") -> Samples:
+    """Read a manifest (Parquet, CSV, TSV, JSONL) or list a folder as samples.
 
     In a folder, the files of one folder that share a stem are one sample (``0001.jpg``,
     ``0001.wav``, ``0001.txt``); its label is the first folder below the root, and a first folder
-    named ``train``, ``val`` or ``test`` is the split (the label is then the folder below it).
-    Names that start with a dot, and links to a folder already listed, are left out; what can't be
-    listed is left out with a warning, and so are files of texts that can't be read. That another
-    file can be read is found out later, by those who open it.
+    named as a split is that (the label is then the folder below it). Names that start with a dot,
+    and links to a folder already listed, are left out; what can't be listed is left out with a
+    warning, and so are files of texts that can't be read. That another file can be read is found
+    out later, by those who open it.
+
+    Warnings name placeholders, blanks and differences of case among labels, and folders that are
+    no split beside others that are.
 
     Args:
         source: the manifest or folder.
         fields: the kind of each field that takes part; a field takes the column of its name, or
             that of its kind if no other field is of it.
+        label_separator: stands between several labels of a cell of a manifest.
 
     Raises:
         ManifestError: nothing there, nothing in it, columns, ids, groups or splits that can't be
-            right, or items that could be for several fields.
+            right, items that could be for several fields, or a separator for a folder.
     """
     if is_url(source):
         raise ManifestError(f"{shown(source)}: is a URL; training reads what is on disk")
     path = Path(source)
-    if is_folder(path):
-        table, root = _list_folder(path), path
-    else:
-        table, root = read_manifest(path, fields), path.parent
     in_cells = frozenset(name for name, kind in fields.items() if kind_named(kind).in_cells)
-    return Samples(table, root, str(source), field_columns(table, fields, path), in_cells)
+    notes: list[str] = []
+    if is_folder(path):
+        if label_separator:
+            raise ManifestError(f"{source}: is a folder; label_separator is for manifests")
+        table, root = _list_folder(path), path
+        columns = field_columns(table, fields, path)
+    else:
+        table, root = read_manifest(path, fields, label_separator), path.parent
+        columns = field_columns(table, fields, path)
+        paths = MediaPaths(path)
+        for column in dict.fromkeys(columns[name] for name in columns if name not in in_cells):
+            read = pa.array(paths.read(table[column].to_pylist(), column), pa.string())
+            table = _replaced(table, column, read)
+        notes += paths.notes
+    table = _as_meant(table, str(source), notes)
+    return Samples(table, root, str(source), columns, in_cells, tuple(notes))
+
+
+def _as_meant(table: pa.Table, source: str, notes: list[str]) -> pa.Table:
+    """Return samples with labels, groups and splits as they are meant, and say what they are not.
+
+    Labels are lists where a sample has several. Lines that are no faults go to ``notes``.
+    """
+    for column in ABOUT:
+        cells, spellings = read_cells(table[column].to_pylist(), column)
+        for fault in spellings.faults():
+            what = fault.of or "row"
+            warnings.warn(
+                f"{source}: {fault.count:,} {what}{'s' * (fault.count > 1)} {fault.message}",
+                stacklevel=3,
+            )
+        several = pa.types.is_list(table[column].type)
+        if several:
+            notes.append(spellings.several_note)
+        kind = pa.list_(pa.string()) if several else pa.string()
+        table = _replaced(table, column, pa.array(cells, kind))
+        notes += [spellings.split_note] if spellings.split_note else []
+    return table
+
+
+def _replaced(table: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index(column), column, values)
 
 
 def _list_folder(root: Path) -> pa.Table:
@@ -122,6 +166,7 @@ def _list_folder(root: Path) -> pa.Table:
                 continue
         sample = samples.setdefault((folder, stem, turn), _label_and_split(folder))
         sample[modality], columns[modality] = cell, None
+    _warn_of_others(samples, root)
     if left_out:
         text = f"{root}: {len(left_out)} files or folders are left out"
         warnings.warn(f"{text}, the first: {left_out[0]}", stacklevel=3)
@@ -173,6 +218,20 @@ def _files_first(path: str) -> list[tuple[bool, str]]:
 
 
 def _label_and_split(folder: str) -> dict[str, str]:
+    """Return label and split of the samples of a folder, as its path has them."""
     parts = folder.split("/") if folder else []
-    sample = {"split": SPLITS[parts.pop(0)]} if parts and parts[0] in SPLITS else {}
+    sample = {"split": parts.pop(0)} if parts and split_named(parts[0]) else {}
     return sample | ({"label": parts[0]} if parts else {})
+
+
+def _warn_of_others(samples: Mapping[tuple[str, str, int], dict[str, str]], root: Path) -> None:
+    """Warn of folders that are no split, beside others that are."""
+    tops = dict.fromkeys(folder.partition("/")[0] for folder, _, _ in samples)
+    splits = [top for top in tops if split_named(top)]
+    others = [top for top in tops if top and not split_named(top)]
+    if splits and others:
+        warnings.warn(
+            f"{root}: {', '.join(splits)} in it are splits, and {', '.join(others)} are none: what "
+            "is there counts as train, labelled so",
+            stacklevel=4,
+        )

@@ -26,6 +26,7 @@ from mmembed.media.file import MediaFile
 from mmembed.media.probe import MediaInfo, Source, probe
 from mmembed.modality import Modality, position
 from mmembed.preprocess.base import Preprocess
+from mmembed.store.label_codes import LabelCodes
 
 OnError = Literal["skip", "raise"]
 Probed = Mapping[tuple[Modality, str], MediaInfo | MediaError]
@@ -88,7 +89,8 @@ class MediaDataset(Dataset[Batch]):
         samples: a row a sample.
         preprocess: by field; columns of other fields are left out.
         probed: the result of :func:`probe_files`; files that can't be read are left out.
-        codes: by column (``label``, ``group``), the code of each value.
+        codes: by column (``label``, ``group``), the code of each value; samples may have several
+            labels.
         cache_mb: keep the values of items of one segment in memory, up to this much.
 
     Attributes:
@@ -113,9 +115,13 @@ class MediaDataset(Dataset[Batch]):
         self._samples, self._source = len(samples), samples.source
         self._in_cells, self._probed = samples.in_cells, probed
         self.items = {field: self._usable(field, samples.column(field)) for field in fields}
+        cells = {name: samples.table[name].to_pylist() for name in ("label", "group")}
+        self._labels: LabelCodes | None = None
+        if pa.types.is_list(samples.table["label"].type):
+            self._labels = LabelCodes.of(cells.pop("label"), codes["label"])
         self.codes = {
-            name: torch.tensor([codes[name].get(v, -1) for v in samples.table[name].to_pylist()])
-            for name in ("label", "group")
+            name: torch.tensor([codes[name].get(value, -1) for value in values])
+            for name, values in cells.items()
         }
         self._failed: dict[tuple[str, str], MediaError] = {}
         self._cache: dict[tuple[str, str], np.ndarray] = {}
@@ -186,9 +192,7 @@ class MediaDataset(Dataset[Batch]):
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return the samples ``indices`` as one batch, padded to its longest item's bucket."""
         index = torch.tensor(indices, dtype=torch.long)
-        batch = Batch(
-            label=self.codes["label"][index], group=self.codes["group"][index], index=index
-        )
+        batch = Batch(label=self._label(index), group=self.codes["group"][index], index=index)
         chosen = pa.array(indices, pa.int64())
         for field, items in self.items.items():
             values, rows = [], []
@@ -210,6 +214,11 @@ class MediaDataset(Dataset[Batch]):
                 batch.values[field], batch.mask[field] = collate(values, length)
                 batch.rows[field] = torch.tensor(rows)
         return batch
+
+    def _label(self, index: torch.Tensor) -> torch.Tensor:
+        if self._labels is None:
+            return self.codes["label"][index]
+        return torch.from_numpy(self._labels.select(index.numpy()).padded())
 
     def _drawn(self, options: Sequence[Option], sample: int, *stream: int) -> Option:
         """Return one of several, in training another each epoch; the first in evaluation."""

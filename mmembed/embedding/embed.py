@@ -86,7 +86,7 @@ def embed_as(
     share = None if this.shard is None else Shard.parse(this.shard)
     card = read_card(space, trusted_packages(machine.trust))
     fields = chosen_fields(card["fields"], rows.field)
-    listing = list_source(media, dataset, fields, rows.names)
+    listing = list_source(media, dataset, fields, rows.names, rows.label_separator)
     if not listing.by_field:
         _check_one_a_kind(fields, card["name"])
     if rows.with_sound and (listing.by_field or "audio" not in fields.values()):

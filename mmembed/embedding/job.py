@@ -163,4 +163,5 @@ class Job:
             repeated=self.files.listing.repeated,
             unseen=len(self.files.unseen),
             unseen_kept=changes.unseen,
+            notes=[*self.files.listing.notes],
         )

@@ -49,7 +49,7 @@ class EmbedSummary:
         repeated: cells of a manifest that name a file again.
         unseen: files and folders that could not be looked at or listed.
         unseen_kept: files whose rows or errors were kept for that, as they were.
-        notes: lines on how the files were embedded.
+        notes: lines on how the source was read, and how its files were embedded.
         seconds: how long it took.
         planned: nothing was done, this is what there is to do.
     """
@@ -157,7 +157,7 @@ class EmbedSummary:
             *self._passed_by(),
         )
         lines += [f"{count:,} {what}" for count, what in notes if count] + self._unseen("are to be")
-        return "\n".join([*lines, "dry run: nothing was written"])
+        return "\n".join([*lines, *self.notes, "dry run: nothing was written"])
 
     def _unseen(self, verb: str) -> list[str]:
         kept = f"rows and errors of {self.unseen_kept:,} files {verb} kept as they were"

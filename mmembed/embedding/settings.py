@@ -37,6 +37,8 @@ class RowOptions:
         include: globs of the files of a folder that are taken, with commas between (``*.jpg``,
             ``raw/**``); None takes all.
         exclude: globs of files and folders that are left out, with commas between.
+        label_separator: stands between several labels of a cell of a manifest (``|``), which become
+            a list; empty where a cell is one label.
 
     Raises:
         ConfigError: not a duration, or not a glob.
@@ -53,6 +55,7 @@ class RowOptions:
     prompt: str | None = None
     include: str | None = None
     exclude: str | None = None
+    label_separator: str = ""
 
     def __post_init__(self) -> None:
         _ = self.bound(), self.names
@@ -86,6 +89,7 @@ class RowOptions:
             "prompt": self.prompt,
             "include": self.include,
             "exclude": self.exclude,
+            "label_separator": self.label_separator or None,
         }
 
 

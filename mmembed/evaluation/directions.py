@@ -106,25 +106,25 @@ def score_directions(
     """
     masks = {name: items.field == name for name in items.fields}
     parts = {name: items.select(mask) for name, mask in masks.items()}
-    keys = {notion: items.keys(notion) for notion in notions}
+    keys = {notion: items.relevance_keys(notion) for notion in notions}
     clusters = items.groups()
     directions: dict[str, list[Direction]] = {name: [] for name in (*keys, "qrels")}
     counts: list[QueryCount] = []
     for query, target in list(permutations(parts, 2)) or [(name, name) for name in parts]:
         ours, theirs = parts[query], parts[target]
         spans = (Spans(ours.start, ours.end), Spans(theirs.start, theirs.end)) if moments else None
-        relevances: dict[str, Relevance] = {
-            name: SameKey(codes[masks[query]], codes[masks[target]], spans)
-            for name, codes in keys.items()
-            if (codes[masks[query]] >= 0).any() and (codes[masks[target]] >= 0).any()
-        }
+        relevances: dict[str, Relevance] = {}
+        for name, codes in keys.items():
+            asked, given = codes.select(masks[query]), codes.select(masks[target])
+            if asked.counts.any() and given.counts.any():
+                relevances[name] = SameKey(asked, given, spans)
         if qrels is not None:
             relevances["qrels"] = qrels.between(ours, theirs)
         own = ours.own(theirs) if query == target else None
         results = score(ours.ranked, theirs.ranked, list(relevances.values()), own)
         for (name, relevant), result in zip(relevances.items(), results, strict=True):
             if isinstance(relevant, SameKey):
-                lost = result.unanswerable[relevant.queries[result.unanswerable] >= 0]
+                lost = result.unanswerable[relevant.known[result.unanswerable]]
                 known = len(lost) + len(result.queries)
                 examples = [str(path) for path in ours.path[lost[:EXAMPLES]]]
                 counts.append(QueryCount(f"{query} → {target}", name, known, len(lost), examples))

@@ -12,15 +12,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mmembed.errors import ConfigError, StoreError
-from mmembed.evaluation.classification.classify import Classification, classify
-from mmembed.evaluation.classification.labelled import Labelled
-from mmembed.evaluation.classification.zero_shot import ClassVectors
+from mmembed.evaluation.chosen_split import choose_split
 from mmembed.evaluation.compare import Comparison, compare_directions, overlaps
 from mmembed.evaluation.data_checks.answerable import QueryCount, lint_qrels, lint_relevance
 from mmembed.evaluation.data_checks.data_fault import DataFault
-from mmembed.evaluation.data_checks.lint import lint
+from mmembed.evaluation.data_checks.lint import lint, lint_spellings
 from mmembed.evaluation.directions import Direction, score_directions
-from mmembed.evaluation.items import Items, Notion, choose_split, read_items
+from mmembed.evaluation.field_classification import class_texts, classified_fields
+from mmembed.evaluation.items import READ_COLUMNS, Items, Notion, read_items
 from mmembed.evaluation.qrels import Qrels, read_qrels
 from mmembed.evaluation.required_scores import missed_scores, read_required
 from mmembed.evaluation.results import Evaluation
@@ -34,12 +33,7 @@ from mmembed.evaluation.space_geometry import (
 )
 from mmembed.evaluation.unusable_vectors import lint_vectors, usable
 from mmembed.paths import is_url, place, shown
-from mmembed.store.provenance import Provenance, check_same_space
 from mmembed.store.table import StoredRows
-
-SPANS = ["segment_index", "start_s", "end_s", "start_char", "end_char"]
-COLUMNS = ["field", "cell", *SPANS, "label", "group", "split", "text", "caption"]
-MANY_ROWS = 2000
 
 
 def evaluate(
@@ -92,15 +86,15 @@ def evaluate_as(
     _check_places(output)
     required = [] if fail_under is None else read_required(fail_under)
     qrels = None if scoring.qrels is None else read_qrels(scoring.qrels)
-    stored = StoredRows(embeddings, COLUMNS)
-    everything = read_items(stored, scoring.pool)
+    stored = StoredRows(embeddings, READ_COLUMNS)
+    everything = read_items(stored, scoring.pool, scoring.label_separator)
     items, train, scored = choose_split(everything, scoring.split)
     with threadpool_limits(1, "blas"):  # more spin and wait for each other
         faults = lint(items, everything)
     items = _usable(items, stored)
     train = None if train is None else train.select(usable(train))
     directions, of_relevance = _directions(items, everything, scoring, qrels)
-    texts, of_texts = _texts(everything, stored.provenance, prompts)
+    texts, of_texts = class_texts(everything, stored.provenance, prompts, scoring.label_separator)
     evaluation = Evaluation(
         items,
         stored.provenance,
@@ -108,8 +102,9 @@ def evaluate_as(
         scoring.pool,
         [*faults, *of_texts, *of_relevance],
         directions,
-        _classifications(items, train, texts),
+        classified_fields(items, train, texts),
         _geometry(items),
+        reading=_reading(everything),
     )
     if against is not None:
         comparison, of_others = _compare(evaluation, against, scoring, qrels)
@@ -173,58 +168,18 @@ def _directions(
     return directions, faults
 
 
-def _texts(
-    everything: Items, provenance: Provenance, prompts: str | Path | None
-) -> tuple[ClassVectors | None, list[DataFault]]:
-    """Return the labelled texts of the dataset, or of the one that ``prompts`` names."""
-    source, texts = "text rows", everything
-    faults: list[DataFault] = []
-    if prompts is not None:
-        stored = StoredRows(prompts, COLUMNS)
-        check_same_space(provenance, "the dataset", stored.provenance, f"the prompts {prompts}")
-        source, texts = "prompts", read_items(stored)
-    labelled = np.array([label is not None for label in texts.label], bool)
-    texts = texts.select((texts.kind == "text") & labelled)
-    if prompts is not None:
-        of = f" of the prompts {place(prompts)}"
-        faults = list(lint_vectors(texts, of, "zero-shot classification"))
-    texts = texts.select(usable(texts))
-    if not len(texts):
-        if prompts is not None:
-            raise ConfigError("no row of it is a text with a label", "prompts", prompts)
-        return None, []
-    if len(texts.fields) > 1:
-        source += f" of {', '.join(texts.fields)}"
-    groups = None if prompts is not None else texts.groups().astype(str)
-    return ClassVectors(texts.label.astype(str), texts.vectors, groups, source), faults
-
-
-def _classifications(
-    items: Items, train: Items | None, texts: ClassVectors | None
-) -> dict[str, list[Classification]]:
-    """Classify each field; a thread of BLAS is enough for few rows, and more are slower."""
-    with threadpool_limits(1 if len(items) < MANY_ROWS else None, "blas"):
-        return {
-            field: _classify(items, train, field, None if kind == "text" else texts)
-            for field, kind in items.fields.items()
-        }
-
-
-def _classify(
-    items: Items, train: Items | None, field: str, texts: ClassVectors | None
-) -> list[Classification]:
-    """Classify one field by its labels; rows without a label are left out."""
-
-    def part(of: Items) -> Labelled:
-        labelled = np.array([label is not None for label in of.label], bool)
-        chosen = of.select((of.field == field) & labelled)
-        return Labelled(chosen.vectors, chosen.label.astype(str), chosen.groups().astype(str))
-
-    test = part(items)
-    if len(test) == 0:
-        return []
-    learnt = None if train is None else part(train)
-    return classify(learnt, test, texts)
+def _reading(everything: Items) -> dict[str, str]:
+    """Return lines on how labels and splits were read otherwise than as they stand, by topic."""
+    lines = {}
+    if note := everything.spellings["split"].split_note:
+        lines["splits"] = note
+    if everything.labels is not None:
+        several = everything.spellings["label"].several
+        lines["labels"] = (
+            f"{several:,} of {len(everything):,} {everything.unit}s have several: relevant is what "
+            "shares one of them; fields with such rows have no classification"
+        )
+    return lines
 
 
 def _geometry(items: Items) -> dict[str, float]:
@@ -256,10 +211,11 @@ def _compare(
     evaluation: Evaluation, against: str | Path, scoring: ScoringOptions, qrels: Qrels | None
 ) -> tuple[Comparison, list[DataFault]]:
     """Compare with another dataset, scored likewise."""
-    stored = StoredRows(against, COLUMNS)
-    everything = read_items(stored, scoring.pool)
+    stored = StoredRows(against, READ_COLUMNS)
+    everything = read_items(stored, scoring.pool, scoring.label_separator)
     others, _, _ = choose_split(everything, scoring.split)
-    faults = list(lint_vectors(others, f" of the other dataset, {stored.name}", "the comparison"))
+    of = f" of the other dataset, {stored.name}"
+    faults = [*lint_vectors(others, of, "the comparison"), *lint_spellings(everything, of)]
     others = _usable(others, stored)
     directions, _ = _directions(others, everything, scoring, qrels)
     changes, moved, unmatched = compare_directions(

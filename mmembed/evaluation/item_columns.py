@@ -6,6 +6,7 @@ This module knows nothing of vectors.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,8 @@ import pyarrow.compute as pc
 
 from mmembed.errors import StoreError
 from mmembed.errors.plain_text import one_line
-from mmembed.store.column_types import is_word
+from mmembed.store.column_types import is_word, is_word_list
+from mmembed.store.labels import Cell
 
 OF_CELL = "#"  # stands between the path of a manifest and the name of a cell in it
 OF_SAMPLE = "id:"  # begins the name of a cell whose sample has an id
@@ -62,7 +64,29 @@ def words(rows: pa.Table, column: str, name: str) -> np.ndarray:
         given = values.to_pylist()
     except (pa.ArrowException, ValueError, ArithmeticError) as error:  # no year has five digits
         raise StoreError(f"{name}: column {column}: {one_line(error)}") from None
-    return np.array([None if v in (None, "") else str(v) for v in given], object)
+    return np.array([None if _is_missing(v) else str(v) for v in given], object)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value == "" or value != value  # NaN differs from itself
+
+
+def cells_of(rows: pa.Table, column: str, name: str) -> list[Cell]:
+    """Return the cells of a label, group or split: a text, several labels, or None.
+
+    Args:
+        rows: of a dataset.
+        column: one that may not be there; ``label`` alone may hold lists.
+        name: of the dataset, for errors.
+
+    Raises:
+        StoreError: the column holds what is no word.
+    """
+    if column != "label" or column not in rows.column_names:
+        return words(rows, column, name).tolist()
+    if not is_word_list(rows[column].type):
+        return words(rows, column, name).tolist()
+    return [[str(v) for v in cell or () if not _is_missing(v)] for cell in rows[column].to_pylist()]
 
 
 def texts(rows: pa.Table, name: str) -> np.ndarray:

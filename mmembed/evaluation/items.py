@@ -6,7 +6,7 @@ This module knows nothing of metrics.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mmembed.errors import ConfigError, StoreError
+from mmembed.errors import StoreError
 from mmembed.evaluation.item_columns import (
     codes,
     numbers,
@@ -26,19 +26,22 @@ from mmembed.evaluation.item_columns import (
     with_item_paths,
     words,
 )
+from mmembed.evaluation.item_labels import read_labels
 from mmembed.evaluation.unusable_rows import UnusableRows, kinds_of, usable_of_each
 from mmembed.evaluation.vectors import members, unit, unit_and_lengths
 from mmembed.modality import Modality, position
 from mmembed.neighbors.vector_rows import Bags, Ranked
 from mmembed.store.column_types import with_fields
+from mmembed.store.label_codes import LabelCodes
+from mmembed.store.labels import ABOUT, Spellings
 from mmembed.store.table import EmbeddingTable, StoredRows
 
 Notion = Literal["label", "group", "stem"]
 Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
-KEYS = ("label", "group", "split")
 SPANS = {"start": "start_s", "end": "end_s", "start_char": "start_char", "end_char": "end_char"}
-COLUMNS = ("path", "cell", "field", "kind", *KEYS, "text", *SPANS)
+COLUMNS = ("path", "cell", "field", "kind", *ABOUT, "text", *SPANS)
+READ_COLUMNS = ["field", "cell", "segment_index", *SPANS.values(), *ABOUT, "text", "caption"]
 SORTING = ("field", "path", "modality", "segment_index")
 READ_ROWS = 1 << 14
 
@@ -56,15 +59,17 @@ class Items:
         cell: the name of each cell in its manifest; None of a file.
         field: of each item.
         kind: the modality of each item.
-        label: text or None, of each.
+        label: text or None, of each; its labels with commas between, if it has several.
         group: text or None, of each.
-        split: text or None, of each.
+        split: ``train``, ``val``, ``test``, another name or None, of each.
         text: the words of each, or None.
         start: seconds, of each moment; NaN for a whole file and for what has no time.
         end: likewise.
         start_char: the first character of each moment of a text; NaN for a whole text and for
             other media.
         end_char: the one after the last; likewise.
+        labels: the labels of each, a tuple of texts, if any has several; else None.
+        spellings: by column, how labels, groups and splits of the whole dataset are written.
         unusable: the rows of the items whose vectors can't be compared; no part of ``vectors`` and
             ``segments`` but where an item has no other, and is NaN or zero.
     """
@@ -83,6 +88,8 @@ class Items:
     end: np.ndarray
     start_char: np.ndarray
     end_char: np.ndarray
+    labels: np.ndarray | None = None
+    spellings: Mapping[str, Spellings] = dataclasses.field(default_factory=dict)
     unusable: UnusableRows = dataclasses.field(default_factory=UnusableRows.none)
 
     def __len__(self) -> int:
@@ -118,6 +125,8 @@ class Items:
         segments = None if self.segments is None else self.segments.select(index)
         unusable = self.unusable.select(index, len(self))
         columns = {name: getattr(self, name)[part] for name in COLUMNS}
+        if self.labels is not None:
+            columns["labels"] = self.labels[part]
         vectors = self.vectors[part]
         return replace(self, vectors=vectors, segments=segments, unusable=unusable, **columns)
 
@@ -133,13 +142,19 @@ class Items:
     def keys(self, notion: Notion) -> np.ndarray:
         """Return integer codes ``(items,)`` of the labels, groups or stems, -1 if unknown.
 
-        The stem of a cell is the id of its sample.
+        Several labels together have one code. The stem of a cell is the id of its sample.
         """
         if notion == "stem":
             pairs = zip(self.path, self.cell, strict=True)
             stems = [PurePosixPath(p).stem if c is None else sample_of(c) for p, c in pairs]
             return codes(pa.array(stems, pa.string()))
         return codes(pa.array(self.label if notion == "label" else self.group, pa.string()))
+
+    def relevance_keys(self, notion: Notion) -> LabelCodes:
+        """Return the codes of each item's labels, group or stem: items that share one are alike."""
+        if notion == "label" and self.labels is not None:
+            return LabelCodes.of(self.labels)
+        return LabelCodes.of_padded(self.keys(notion)[:, None])
 
     def groups(self) -> np.ndarray:
         """Return text ``(items,)``, the same for what is one thing: its group, else its path."""
@@ -152,7 +167,9 @@ class Items:
         return np.stack([low, high], 1)
 
 
-def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items:
+def read_items(
+    table: EmbeddingTable | StoredRows, pool: Pool = "mean", label_separator: str = ""
+) -> Items:
     """Return the files and cells of a table, or their segments as moments.
 
     Vectors of a :class:`StoredRows` are read a part at a time, so that there is one copy of them.
@@ -165,6 +182,7 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
             segments as they come.
         pool: ``mean`` ranks files by the mean of their vectors, ``max`` by their best pair of
             segments; ``moments`` makes an item of every segment.
+        label_separator: stands between several labels of a text; empty where a text is one label.
 
     Raises:
         StoreError: the table has no rows, or a column that is needed is missing or of a type that
@@ -200,6 +218,7 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
     spans = {name: numbers(rows, column) for name, column in SPANS.items()}
     characters = (spans["start_char"], spans["end_char"])
     nowhere = np.full(len(first), np.nan)
+    about = read_labels(rows.take(pa.array(first)), table.name, label_separator)
     return Items(
         vectors,
         segments,
@@ -208,8 +227,10 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
         field=rows["field"].to_numpy()[first],
         kind=rows["modality"].to_numpy()[first],
         text=whole_texts(texts(rows, table.name), characters, order, starts),
+        labels=about.several,
+        spellings=about.spellings,
         unusable=UnusableRows.of(kinds, starts, segment_indices(rows)[order]),
-        **{name: words(rows, name, table.name)[first] for name in KEYS},
+        **about.columns,
         **{name: each[first] if pool == "moments" else nowhere for name, each in spans.items()},
     )
 
@@ -264,32 +285,3 @@ def _unit_blocks(
             yield slice(start, start + len(rows)), rows, broken
             start += len(rows)
     assert start == len(table)  # all that was allocated for them is written
-
-
-def choose_split(items: Items, split: str | None) -> tuple[Items, Items | None, str]:
-    """Return the items to score, those to train classifiers on (or None), and a line saying so.
-
-    Args:
-        items: all of them.
-        split: the split to score; ``all`` takes every item; None takes ``test`` if there is
-            one, else every item.
-
-    Raises:
-        ConfigError: no item is in ``split``.
-    """
-    kind = f"{items.unit}s"
-    present = sorted({s for s in items.split if s is not None})
-    if split == "all" or (split is None and "test" not in present):
-        return items, None, f"all {len(items):,} {kind}"
-    wanted = split or "test"
-    mask = items.split == wanted
-    if not mask.any():
-        raise ConfigError(
-            f"no row is in it; the dataset has {', '.join(present) if present else 'no splits'}",
-            "split",
-            wanted,
-        )
-    training = items.split == "train"
-    train = items.select(training) if training.any() and wanted != "train" else None
-    line = f"split {wanted}: {int(mask.sum()):,} of {len(items):,} {kind}"
-    return items.select(mask), train, line

@@ -1,20 +1,26 @@
-"""Judgements of relevance from a file: TREC text, CSV, TSV or Parquet."""
+"""Judgements of relevance from a file: TREC text, CSV, TSV, JSONL or Parquet.
+
+Ids are taken as they are written: zeros in front, blanks in a table's cell.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mmembed.errors import ConfigError, StoreError
 from mmembed.errors.plain_text import one_line
 from mmembed.evaluation.items import Items
 from mmembed.evaluation.retrieval.relevance import Judged, Spans
-from mmembed.store.external import read_table
+from mmembed.store.column_types import is_text
+from mmembed.store.external import read_table, way_out
 
-TABLES = (".parquet", ".csv", ".tsv")
+TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 NAMES = {
     "query": ("query", "query_id", "query-id", "qid"),
     "target": ("target", "target_id", "corpus_id", "corpus-id", "docid", "document"),
@@ -76,10 +82,11 @@ class Qrels:
 def read_qrels(path: str | Path) -> Qrels:
     """Read judgements; paths are those of the dataset's column ``path``.
 
-    ``.parquet``, ``.csv`` and ``.tsv`` have the columns ``query`` and ``target``, and may have
-    ``grade`` (1 if absent), and ``start_s`` and ``end_s`` of the relevant moment of the target;
-    the names of BEIR (``query-id``, ``corpus-id``, ``score``) are known too. Any other file is
-    TREC's: query, a word that is not used, target and grade, apart by spaces or tabs.
+    ``.parquet``, ``.csv``, ``.tsv`` and ``.jsonl`` have the columns ``query`` and ``target``, and
+    may have ``grade`` (1 if absent), and ``start_s`` and ``end_s`` of the relevant moment of the
+    target; the names of BEIR (``query-id``, ``corpus-id``, ``score``) are known too. Any other is
+    TREC's: query, a word that is not used, target and grade, apart by spaces or tabs. Blanks around
+    names of columns and around numbers do not count; those in ids do.
 
     Raises:
         ConfigError: no such file, or not such a file.
@@ -87,9 +94,11 @@ def read_qrels(path: str | Path) -> Qrels:
     path = Path(path)
     if not path.is_file():
         raise ConfigError("no such file", "qrels", path)
+    is_table = path.suffix.lower() in TABLES
+    if not is_table and way_out(path):
+        raise ConfigError(way_out(path), "qrels", path)
     try:
-        texts = (*NAMES["query"], *NAMES["target"])
-        table = read_table(path, texts) if path.suffix in TABLES else _trec(path)
+        table = read_table(path, None) if is_table else _trec(path)
     except StoreError as error:
         raise ConfigError(str(error).removeprefix(f"{path}: "), "qrels", path) from None
     except (OSError, ValueError) as error:
@@ -99,8 +108,8 @@ def read_qrels(path: str | Path) -> Qrels:
 
 def _trec(path: Path) -> pa.Table:
     rows = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        words = line.split()
+    for number, line in enumerate(path.read_text("utf-8-sig").split("\n"), 1):
+        words = [word for word in re.split("[ \t]+", line) if word]
         if words and len(words) != 4:
             raise ConfigError(
                 f"line {number} has {len(words)} words, not the 4 of TREC (query 0 target grade). "
@@ -115,6 +124,8 @@ def _trec(path: Path) -> pa.Table:
 
 
 def _judgements(path: Path, table: pa.Table) -> Qrels:
+    table = table.rename_columns([name.strip() for name in table.column_names])
+
     def column(name: str, kind: pa.DataType) -> np.ndarray | None:
         given = next((each for each in NAMES[name] if each in table.column_names), None)
         if given is None:
@@ -122,7 +133,13 @@ def _judgements(path: Path, table: pa.Table) -> Qrels:
         if table.column_names.count(given) > 1:
             raise ConfigError(f"has two columns {given}", "qrels", path)
         try:
-            return table[given].cast(kind).to_numpy()
+            values = table[given]
+            if is_text(values.type):
+                values = values.cast(pa.string())
+                if kind != pa.string():
+                    values = pc.utf8_trim_whitespace(values)
+                values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+            return values.cast(kind).to_numpy()
         except (pa.ArrowException, ValueError):
             raise ConfigError(f"column {given} is not {kind}", "qrels", path) from None
 

@@ -45,6 +45,7 @@ class Evaluation:
         classification: by field, k-NN and linear probe.
         geometry: by name, a number.
         comparison: with another dataset, if one was asked for.
+        reading: by topic, a line on what was read otherwise than it stands in the dataset.
         missed: a sentence for each score that does not reach the bound that was asked for.
         report: the page that was written, if one was asked for.
     """
@@ -58,6 +59,7 @@ class Evaluation:
     classification: dict[str, list[Classification]]
     geometry: dict[str, float] = field(default_factory=dict)
     comparison: Comparison | None = None
+    reading: dict[str, str] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
     report: Path | None = None
 
@@ -121,10 +123,11 @@ class Evaluation:
         """The way the numbers came about, in words."""
         return {
             "scored": self.scored,
+            **self.reading,
             "similarity": "cosine of unit vectors",
             "pooling": POOLING[self.pool],
-            "relevance": "a target is relevant if it has the query's label, group or file stem, or "
-            "is in the qrels; within one modality a file is never its own answer",
+            "relevance": "a target is relevant if it has a label of the query, its group or file "
+            "stem, or is in the qrels; within one modality a file is never its own answer",
             "intervals": "95 %, bootstrap over queries, those of one group, else file, together",
             "ties": "every metric is its expectation over all orders of tied targets",
             "unanswerable": "queries with nothing relevant are left out of the means and counted",

@@ -16,20 +16,24 @@ class ScoringOptions:
     """The files of a dataset that are scored, and the targets that are relevant to them.
 
     Args:
-        split: the split to score, or ``all``; without it ``test`` if there is one, else all.
-            Classifiers learn from the ``train`` split, or by folds where all is scored.
+        split: the split to score, or ``all``; without it ``test`` if there is one, else all. Other
+            names of a split will do (``validation``, ``dev``). Classifiers learn from the ``train``
+            split, or by folds where all is scored.
         pool: how the segments of a file are ranked: by their ``mean``, by their best pair
             (``max``), or each for itself (``moments``).
         relevance: what makes a target relevant: the same ``label``, ``group`` or file ``stem``;
             without it label and group, or the stem if there is neither.
         qrels: file of judgements, as TREC text, CSV or Parquet; then only they count, unless
             ``relevance`` is given too.
+        label_separator: stands between several labels of a file (``|``), where they are not lists;
+            files that share one are relevant. Empty where a text is one label.
     """
 
     split: str | None = None
     pool: Pool = "mean"
     relevance: Notion | None = None
     qrels: Path | None = None
+    label_separator: str = ""
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,8 @@ def print_tables(evaluation: Evaluation) -> None:
     numbers = evaluation.to_dict()
     space, scored = Text(plain(numbers["space"]["name"]), "bold"), numbers["protocol"]["scored"]
     console.print(Text.assemble("\n", space, "  ", plain(scored)))
+    for topic, line in evaluation.reading.items():
+        console.print(Text(plain(f"{topic}: {line}")))
     for fault in numbers["faults"]:
         console.print(Text(plain(f"fault: {_fault(fault)}"), "yellow"))
     for title, header, rows in _narrow(numbers):

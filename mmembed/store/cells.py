@@ -20,6 +20,7 @@ import pyarrow.types as types
 from mmembed.errors import ManifestError
 from mmembed.errors.plain_text import one_line
 from mmembed.modality import Modality
+from mmembed.store.column_types import is_list
 
 HASH_BYTES = 16
 
@@ -39,15 +40,15 @@ def contents(column: pa.ChunkedArray, kind: Modality, where: str) -> pa.ChunkedA
     """
     if kind == "category":
         return pa.chunked_array([pa.array(_categories(column, where), pa.string())])
-    if not types.is_list(column.type) and not types.is_large_list(column.type):
+    if not is_list(column.type):
         return texts(column, where)
-    lists = [
-        [text for text in texts(pa.chunked_array([pa.array(cell)]), where).to_pylist() if text]
-        if cell
-        else []
-        for cell in column.to_pylist()
-    ]
-    return pa.chunked_array([pa.array([some or None for some in lists], pa.list_(pa.string()))])
+    try:
+        lists = column.cast(pa.list_(pa.string())).to_pylist()
+    except pa.ArrowException:
+        held = one_line(column.type.value_type)
+        raise ManifestError(f"{where} holds {held}, which is no text or number") from None
+    some = ([text for text in cell or () if text] or None for cell in lists)
+    return pa.chunked_array([pa.array(some, pa.list_(pa.string()))])
 
 
 def items_of(cell: str | list[str] | None) -> list[str]:
@@ -88,12 +89,26 @@ def content_hash(content: str) -> str:
     return hashlib.blake2b(data, digest_size=HASH_BYTES).hexdigest()
 
 
+def labels(column: pa.ChunkedArray, separator: str) -> pa.ChunkedArray:
+    """Return a column of texts as lists of what stands between a separator; lists as they are.
+
+    Blanks around a separator belong to it, and nothing between two of them is no label.
+    """
+    if not types.is_string(column.type):
+        return column
+    parts = ((text or "").split(separator) for text in column.to_pylist())
+    lists = ([bare for part in each if (bare := part.strip())] or None for each in parts)
+    return pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
+
+
 def texts(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    """Return a column of texts or numbers as strings; an empty one is null.
+    """Return a column of texts or numbers as strings; an empty one is null, and so is a NaN.
 
     Raises:
         ManifestError: its type can't be told as a text.
     """
+    if types.is_float32(column.type) or types.is_float64(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     try:
         strings = column.cast(pa.string())
     except pa.ArrowException:

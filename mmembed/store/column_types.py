@@ -38,10 +38,20 @@ def is_word(kind: pa.DataType) -> bool:
     return not types.is_nested(kind) and not _is(kind, BYTES)
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether values of this type are lists, in any of Arrow's ways."""
+    return _is(_stored(kind), LISTS)
+
+
+def is_word_list(kind: pa.DataType) -> bool:
+    """Return whether a value of this type is a list of such words."""
+    return is_list(kind) and is_word(_stored(kind).value_type)
+
+
 def vector_length(kind: pa.DataType) -> int | None:
     """Return how many floats a vector of this type has, -1 if each its own; None if it is none."""
     kind = _stored(kind)
-    if not _is(kind, LISTS) or not types.is_floating(kind.value_type):
+    if not is_list(kind) or not types.is_floating(kind.value_type):
         return None
     return kind.list_size if types.is_fixed_size_list(kind) else -1
 
@@ -93,7 +103,7 @@ def check_names(names: Collection[str], part: str) -> None:
 
 
 def with_plain_types(table: pa.Table, part: str) -> pa.Table:
-    """Return a table with its texts as ``string``, and numbers as the contract has them.
+    """Return a table with its texts and lists of them as ``string``, and plain numbers.
 
     Raises:
         StoreError: a column of the contract has a type or values that do not fit.
@@ -105,6 +115,8 @@ def with_plain_types(table: pa.Table, part: str) -> pa.Table:
             kind = RULES[field.name][2] or kind
         elif is_text(kind):
             kind = pa.string()
+        elif is_list(kind) and is_text(kind.value_type):
+            kind = pa.list_(pa.string())
         if kind != field.type:
             try:
                 column = table.column(place).cast(kind)

@@ -5,8 +5,10 @@ The kind of a file is what its name ends in. What the columns mean is the caller
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import shlex
 from collections.abc import Callable, Collection, Mapping
 from typing import IO
 
@@ -23,6 +25,7 @@ from mmembed.store.json_lines import read_json_lines
 
 Reader = Callable[[IO[bytes], Collection[str] | None], pa.Table]
 VECTORS = "embedding"  # the one column of an array of vectors
+ZIP_START = b"PK\x03\x04"
 BLOCK, MOST_BLOCK = 1 << 20, (1 << 31) - 1  # bytes that CSV is read by
 
 
@@ -43,7 +46,7 @@ def read_table(path: str | Place, texts: Collection[str] | None = ()) -> pa.Tabl
     path = place(path)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise StoreError(f"{path}: a table ends in {', '.join(ENDINGS)}")
+        raise StoreError(f"{path}: {way_out(path) or ENDS}")
     try:
         with path.open() if isinstance(path, RemotePath) else path.open("rb") as file:
             return reader(file, texts)
@@ -55,6 +58,7 @@ def read_table(path: str | Place, texts: Collection[str] | None = ()) -> pa.Tabl
 
 def _read_separated(delimiter: str) -> Reader:
     def read(file: IO[bytes], texts: Collection[str] | None) -> pa.Table:
+        _check_encoding(file)
         names = _first_row(file, delimiter) if texts is None else texts
         size = file.seek(0, io.SEEK_END)
         block = BLOCK
@@ -78,6 +82,15 @@ def _read_separated(delimiter: str) -> Reader:
                 block *= 8
 
     return read
+
+
+def _check_encoding(file: IO[bytes]) -> None:
+    """Refuse what spreadsheets write that is no CSV in UTF-8, whatever its name says."""
+    start = file.read(4)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("is UTF-16. Save it as CSV UTF-8")
+    if start == ZIP_START:
+        raise ValueError("is a spreadsheet or zip, whatever its name says. Save it as CSV UTF-8")
 
 
 def _first_row(file: IO[bytes], delimiter: str) -> list[str]:
@@ -129,3 +142,31 @@ READERS: Mapping[str, Reader] = {
     ".npy": _read_array,
 }
 ENDINGS = tuple(READERS)
+ENDS = f"a table ends in {', '.join(ENDINGS)}"
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
+ARROW = (".feather", ".arrow", ".ipc")
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+
+
+def way_out(path: Place) -> str:
+    """Return what a file of such a name is, and how to make a table of it; empty if unknown."""
+    name, ending = path.name, path.suffix.lower()
+    stem = name[: len(name) - len(ending)]
+    csv_name, parquet_name = f"{stem}.csv", f"{stem}.parquet"
+    if ending in SPREADSHEETS:
+        return (
+            "is a spreadsheet. Save it as CSV UTF-8 there, or by pandas.read_excel("
+            f"{name!r}, dtype=str, keep_default_na=False).to_csv({csv_name!r}, index=False)."
+        )
+    if ending in ARROW:
+        return (
+            "is an Arrow file. Make Parquet of it by "
+            f"pandas.read_feather({name!r}).to_parquet({parquet_name!r})."
+        )
+    if ending == ".json":
+        command = f"jq -c '.[]' {shlex.quote(name)} > {shlex.quote(f'{stem}.jsonl')}"
+        return (
+            "is JSON. If it has an object a line, let its name end in .jsonl; if it is one list, "
+            f"make lines of it by {command}"
+        )
+    return "is compressed. Unpack it." if ending in PACKED else ""

@@ -1,4 +1,4 @@
-"""Manifests: tables of samples in Parquet, CSV or JSONL; nothing is opened but the table itself.
+"""Manifests: tables of samples in Parquet, CSV, TSV or JSONL; nothing else is opened.
 
 A *sample* is a row with any subset of media plus ``id``, ``label``, ``group`` and ``split``. A
 column of media is called as the field of a space that takes it, or as its kind: ``image``,
@@ -22,27 +22,31 @@ from mmembed.errors import ManifestError, StoreError
 from mmembed.media.folder import is_folder
 from mmembed.modality import Modality, kinds
 from mmembed.paths import Place, place
-from mmembed.store.cells import contents, texts
-from mmembed.store.external import read_table
+from mmembed.store.cells import contents, labels, texts
+from mmembed.store.external import read_table, way_out
+from mmembed.store.labels import ABOUT, SPLIT_NAMES, SPLITS, read_cells, spelled
 
 USUAL = ("image", "audio", "video", "text")  # columns that every manifest has, maybe empty
 MEDIA: tuple[Modality, ...] = USUAL[:3]  # those of them that hold paths
-ABOUT = ("label", "group", "split")
 COLUMNS = ("id", *USUAL, *ABOUT)
-MANIFEST_ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson")
+MANIFEST_ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson", ".tsv")
 Fields = Mapping[str, Modality]
 
 
-def read_manifest(path: str | Place, fields: Fields | None = None) -> pa.Table:
+def read_manifest(
+    path: str | Place, fields: Fields | None = None, label_separator: str = ""
+) -> pa.Table:
     """Read a manifest, with every column of :data:`COLUMNS` and of ``fields``.
 
-    Columns are strings, as CSV and JSONL have them written; those of texts and ids are lists of
-    strings if a cell of them holds several, and ids are as :func:`mmembed.store.cells.contents`
-    writes them.
+    Columns are strings, as CSV and JSONL have them written; those of texts, ids and labels are
+    lists of strings if a cell of them holds several, and ids are as
+    :func:`mmembed.store.cells.contents` writes them. What labels, groups and splits mean is for
+    :mod:`mmembed.store.labels` to say.
 
     Args:
         path: of the manifest.
         fields: the kind of each field of a space; None where there is no space.
+        label_separator: stands between several labels of a cell; empty where a cell is one label.
 
     Raises:
         ManifestError: nothing there, nothing in it, or columns, ids, groups or splits that can't
@@ -52,7 +56,8 @@ def read_manifest(path: str | Place, fields: Fields | None = None) -> pa.Table:
     if is_folder(path) or not path.is_file():
         raise ManifestError(f"{path}: is neither a folder nor a regular file")
     if path.suffix.lower() not in MANIFEST_ENDINGS:
-        raise ManifestError(f"{path}: a manifest ends in {', '.join(MANIFEST_ENDINGS)}")
+        ends = f"a manifest ends in {', '.join(MANIFEST_ENDINGS)}"
+        raise ManifestError(f"{path}: {way_out(path) or ends}")
     known = {**{kind: kind for kind in kinds()}, **fields}
     try:
         table = read_table(path, None)
@@ -60,6 +65,9 @@ def read_manifest(path: str | Place, fields: Fields | None = None) -> pa.Table:
         raise ManifestError(str(error)) from None
     _check_columns(table.column_names, path, known)
     table = _complete(table, path, known, fields)
+    if label_separator:
+        at = table.column_names.index("label")
+        table = table.set_column(at, "label", labels(table["label"], label_separator))
     _check_rows(table, path, known)
     return table
 
@@ -101,6 +109,13 @@ def field_columns(table: pa.Table, fields: Fields, source: Place) -> dict[str, s
 
 
 def _check_columns(names: Sequence[str], path: Place, known: Fields) -> None:
+    apart = next((mark for mark in ";\t" if len(names) == 1 and mark in names[0]), "")
+    if apart:
+        hint = "Save it with commas" if apart == ";" else "Let its name end in .tsv"
+        raise ManifestError(
+            f"{path}: has one column, {names[0]!r}: its cells are apart by {apart!r} and not by "
+            f"commas. {hint}."
+        )
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ManifestError(f"{path}: column {twice[0]} is there twice; keep one of them")
@@ -125,6 +140,8 @@ def _complete(table: pa.Table, path: Place, known: Fields, fields: Fields) -> pa
             columns[name] = pa.nulls(table.num_rows, pa.string())
         elif name in known and kinds()[known[name]].in_cells:
             columns[name] = contents(table[name], known[name], f"{path}: column {name}")
+        elif name == "label":
+            columns[name] = contents(table[name], "text", f"{path}: column {name}")
         else:
             columns[name] = texts(table[name], f"{path}: column {name}")
     return pa.table(columns)
@@ -149,12 +166,26 @@ def _check_rows(table: pa.Table, path: Place, known: Fields) -> None:
             f"{path}: id {repeated[0]['values']} stands in {repeated[0]['counts']} rows; "
             f"{len(repeated)} ids are not unique"
         )
-    split = pc.fill_null(table["split"], "train")
-    pairs = pa.table({"group": table["group"], "split": split}).drop_null()
-    splits = pc.value_counts(pairs.group_by(["group", "split"]).aggregate([])["group"])
-    cut = splits.filter(pc.greater(splits.field("counts"), 1))
-    if len(cut):
+    _check_splits(table, path)
+
+
+def _check_splits(table: pa.Table, path: Place) -> None:
+    splits, spellings = read_cells(table["split"].to_pylist(), "split")
+    if spellings.unknown:
+        first = min(spellings.first[text] for text in spellings.unknown)
+        others = ", ".join(name for name in SPLIT_NAMES if name not in SPLITS)
         raise ManifestError(
-            f"{path}: group {cut[0]['values']} is in more than one split; {len(cut)} groups are "
+            f"{path}: row {first}: unknown split; {spellings.unknown.total():,} rows have "
+            f"{spelled(spellings.unknown)}. Known are {', '.join(SPLITS)} (also {others}). To "
+            "carry it through, name the column meta_split."
+        )
+    groups = read_cells(table["group"].to_pylist(), "group")[0]
+    home: dict[str, str] = {}
+    pairs = zip(groups, splits, strict=True)
+    named = [(str(group), str(split or SPLITS[0])) for group, split in pairs if group is not None]
+    cut = [*dict.fromkeys(g for g, split in named if home.setdefault(g, split) != split)]
+    if cut:
+        raise ManifestError(
+            f"{path}: group {cut[0]} is in more than one split; {len(cut)} groups are "
             "cut. A group must stay in one split."
         )

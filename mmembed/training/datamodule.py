@@ -33,15 +33,17 @@ Augmentation = nn.Module | list[nn.Module]
 
 @dataclass(frozen=True)
 class Loading:
-    """Processes and memory that decoding takes.
+    """Processes and memory that decoding takes, and what becomes of files that can't be decoded.
 
     Args:
         num_workers: processes that decode; 0 decodes in the main process.
         cache_mb: memory for preprocessed values, a process; small sets decode only once.
+        on_error: ``skip`` files that can't be read, or ``raise`` at once.
     """
 
     num_workers: int = 0
     cache_mb: float = 1024
+    on_error: OnError = "skip"
 
 
 USUAL_LOADING = Loading()
@@ -56,15 +58,16 @@ class MediaDataModule(pl.LightningDataModule):
     device; evaluation sees exact preprocessing only.
 
     Args:
-        manifest: a Parquet, CSV or JSONL manifest, or a folder of media and texts.
+        manifest: a Parquet, CSV, TSV or JSONL manifest, or a folder of media and texts.
         preprocess: by field; the command line takes it from the model's encoders.
         batch_size: samples a batch.
         augment: by field, a module ``(values, mask, generator) -> (values, mask)`` for training
             batches, or several in their order (see :mod:`mmembed.data.augment`).
         val_fraction: share of the groups held out of training where no split is named ``val``;
             0 for no validation.
-        loading: processes and memory that decoding takes.
-        on_error: ``skip`` files that can't be read, or ``raise`` at once.
+        loading: processes and memory that decoding takes, and what becomes of broken files.
+        label_separator: stands between several labels of a cell (``|``); empty where a cell is one
+            label, and for a column of lists. Samples are alike that share a label.
         seed: of the order, the split and the augmentation.
 
     Attributes:
@@ -73,6 +76,7 @@ class MediaDataModule(pl.LightningDataModule):
         learnt: by field, a preprocess that learnt from split ``train``.
 
     Raises:
+        ConfigError: a value out of range, or an augmentation of a field that the space lacks.
         ManifestError: the source can't be read, or has nothing to train on.
     """
 
@@ -84,7 +88,7 @@ class MediaDataModule(pl.LightningDataModule):
         augment: dict[str, Augmentation] | None = None,
         val_fraction: float = 0.1,
         loading: Loading = USUAL_LOADING,
-        on_error: OnError = "skip",
+        label_separator: str = "",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -96,8 +100,7 @@ class MediaDataModule(pl.LightningDataModule):
         self.batch_size, self.val_fraction = batch_size, val_fraction
         chained = {field: _chained(each) for field, each in (augment or {}).items()}
         self.augment = nn.ModuleDict(chained)
-        self.loading = loading
-        self.on_error: OnError = on_error
+        self.loading, self.label_separator = loading, label_separator
         self.seed = seed
         self.datasets: dict[str, MediaDataset] = {}
         self.learns = True
@@ -116,11 +119,14 @@ class MediaDataModule(pl.LightningDataModule):
         if self.datasets:
             return
         fields = {field: each.modality for field, each in self.preprocess.items()}
-        samples = self._with_splits(read_samples(self.manifest, fields))
+        samples = read_samples(self.manifest, fields, self.label_separator)
+        for note in samples.notes:
+            say(f"{samples.source}: {note}", sys.stderr)
+        samples = self._with_splits(samples)
         if self.learns:
             self._learn(samples.split("train"))
         probed = probe_files(samples, self.preprocess)
-        report_bad_files(probed, samples.source, self.on_error)
+        report_bad_files(probed, samples.source, self.loading.on_error)
         codes = {
             name: {value: code for code, value in enumerate(_sorted(samples.table[name]))}
             for name in ("label", "group")
@@ -178,11 +184,6 @@ class MediaDataModule(pl.LightningDataModule):
         """Name every sample's split; groups are never cut."""
         table = samples.table
         split = pc.fill_null(table["split"], "train")
-        others = sorted(set(split.unique().to_pylist()) - {"train", "val", "test"})
-        if others:
-            raise ManifestError(
-                f"{samples.source}: split {others[0]} is none of train, val and test"
-            )
         names = np.array(split.to_pylist(), dtype=object)
         if "val" not in names and self.val_fraction > 0:
             rows = np.arange(len(names)).astype(str)
@@ -238,8 +239,8 @@ class MediaDataModule(pl.LightningDataModule):
             MmembedError: a file could not be decoded, and ``on_error`` is ``raise``.
         """
         for path, reason in batch.failed.items():
-            if self.on_error == "raise":
-                raise MmembedError(f"{reason}. Remove it, or set data.on_error: skip.")
+            if self.loading.on_error == "raise":
+                raise MmembedError(f"{reason}. Remove it, or set data.loading.on_error: skip.")
             if path not in self.failed:
                 self.failed.add(path)
                 warnings.warn(f"left out from here on: {reason}", stacklevel=2)
@@ -273,4 +274,6 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _sorted(column: pa.ChunkedArray) -> list[str]:
+    if pa.types.is_list(column.type):
+        column = pc.list_flatten(column)
     return sorted(v for v in column.unique().to_pylist() if v is not None)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mmembed.data.batch import Batch
 from mmembed.errors import ConfigError
 from mmembed.space.space import Space
-from mmembed.store.manifest import ABOUT
+from mmembed.store.labels import ABOUT
 from mmembed.training.datamodule import MediaDataModule
 from mmembed.training.learnt_preprocess import State, learnt_state, with_state
 from mmembed.training.losses import ClassLoss, InfoNCE, PairLoss, Relation

@@ -43,6 +43,7 @@ def written_as_before(written: Write) -> str:
         model__warmup_share=0.5,
         data__num_workers=0,
         data__cache_mb=7,
+        data__on_error="raise",
         data__augment={
             "audio": {
                 "class_path": "mmembed.data.augment.AudioAugment",
@@ -68,13 +69,14 @@ def test_an_old_config_trains_as_todays_does_and_each_name_is_said_once(
     path = written_as_before(written)
     assert main(["fit", "-c", path]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if " is now " in line]
-    assert len(said) == len(set(said)) == 8
+    assert len(said) == len(set(said)) == 9
     for text in (
         "mmembed: model.learning_rate is now model.optimizer.init_args.lr; the old name works in",
         "mmembed: model.weight_decay is now model.optimizer.init_args.weight_decay;",
         "mmembed: model.warmup_share is now model.schedule.init_args.warmup_share;",
         "mmembed: data.num_workers is now data.loading.num_workers;",
         "mmembed: data.cache_mb is now data.loading.cache_mb;",
+        "mmembed: data.on_error is now data.loading.on_error;",
         "mmembed: mmembed.space.Space is now mmembed.space.space.Space;",
         "mmembed: mmembed.data.preprocess.ImagePreprocess is now mmembed.preprocess.image.Image",
         "mmembed: data.augment.audio: AudioAugment is now a list: AudioTiming, AudioNoise;",
@@ -86,7 +88,7 @@ def test_an_old_config_trains_as_todays_does_and_each_name_is_said_once(
     assert kept["model"]["optimizer"]["init_args"]["lr"] == 0.004
     assert kept["model"]["optimizer"]["init_args"]["weight_decay"] == 0.1
     assert kept["model"]["schedule"]["init_args"]["warmup_share"] == 0.5
-    assert kept["data"]["loading"] == {"num_workers": 0, "cache_mb": 7}
+    assert kept["data"]["loading"] == {"num_workers": 0, "cache_mb": 7, "on_error": "raise"}
     assert main(["fit", "-c", str(saved)]) == 0
     assert " is now " not in capsys.readouterr().err
     again = load_space("space").state_dict()

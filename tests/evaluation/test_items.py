@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mmembed.errors import ConfigError, StoreError
-from mmembed.evaluation.items import Pool, choose_split, read_items
+from mmembed.evaluation.chosen_split import choose_split
+from mmembed.evaluation.items import Pool, read_items
 from mmembed.evaluation.retrieval.relevance import SameKey
 from mmembed.evaluation.retrieval.retrieval import score
 from mmembed.neighbors.exact import top_k
@@ -167,8 +168,9 @@ def test_test_split_is_scored_and_train_split_taught(make_table: Make) -> None:
     assert said == "split test: 2 of 6 files"
     assert choose_split(everything, "train")[1] is None
     assert len(choose_split(everything, "all")[0]) == 6
-    with pytest.raises(ConfigError, match=r"split=dev: no row is in it; the dataset has test, t"):
-        choose_split(everything, "dev")
+    assert choose_split(everything, "dev")[2] == "split val: 2 of 6 files"
+    with pytest.raises(ConfigError, match=r"split=extra: no row is in it; the dataset has test, t"):
+        choose_split(everything, "extra")
 
 
 def test_a_dataset_without_rows_is_refused(make_table: Make) -> None:

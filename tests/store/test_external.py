@@ -110,7 +110,8 @@ def test_an_array_of_vectors_is_a_column_of_lists(kind: str, order: str, tmp_pat
     ("name", "content", "said"),
     [
         ("gone.csv", None, "no such file"),
-        ("table.xlsx", b"PK", "a table ends in .parquet, .csv, .tsv, .jsonl, .ndjson, .npy"),
+        ("table.docx", b"PK", "a table ends in .parquet, .csv, .tsv, .jsonl, .ndjson, .npy"),
+        ("table.xlsx", b"PK", "is a spreadsheet. Save it as CSV UTF-8 there, or by pandas.read_ex"),
         ("table", b"a,b", "a table ends in"),
         ("empty.csv", b"", "can't be read: Empty CSV file"),
         ("ragged.csv", b"a,b\n1,2,3\n", "can't be read: .*Expected 2 columns, got 3"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pandas
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.data.manifest import read_samples
-from mmembed.embedding.plan.listing import list_source
+from mmembed.embedding.plan.listing import USUAL_FIELDS, list_source
 from mmembed.errors import ManifestError
 from mmembed.paths import place
 from mmembed.store.manifest import COLUMNS, MEDIA, read_manifest
@@ -60,6 +61,23 @@ def test_every_kind_of_manifest_holds_the_same(
     assert by_csv["label"].to_pylist() == expected["label"].to_pylist()
 
 
+def test_cells_apart_by_tabs_are_those_apart_by_commas(tmp_path: Path) -> None:
+    (tmp_path / "m.tsv").write_bytes(b"image\tid\tlabel\r\na, b.png\t007\tcat\r\n")
+    (tmp_path / "m.csv").write_text('image,id,label\n"a, b.png",007,cat\n')
+    assert read_manifest(tmp_path / "m.tsv") == read_manifest(tmp_path / "m.csv")
+
+
+def test_the_ways_out_of_other_files_work(tmp_path: Path) -> None:
+    columns = {"image": ["a.png", "b.png"], "id": ["007", "None"], "label": ["1.10", ""]}
+    frame = pandas.DataFrame(columns)
+    frame.to_feather(tmp_path / "m.feather")
+    pandas.read_feather(tmp_path / "m.feather").to_parquet(tmp_path / "m.parquet")
+    frame.to_csv(tmp_path / "m.csv", index=False)
+    for name in ("m.parquet", "m.csv"):
+        assert read_manifest(tmp_path / name)["id"].to_pylist() == ["007", "None"]
+        assert read_manifest(tmp_path / name)["label"].to_pylist() == ["1.10", None]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_mark_of_utf8_at_the_beginning_is_no_part_of_a_name(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"m{suffix}", {"image": ["é.png"], "label": ["ü"]})
@@ -81,7 +99,7 @@ def test_columns_of_media_are_those_with_files() -> None:
 
 
 def as_fit(source: Path) -> Any:
-    return read_samples(source, {})
+    return read_samples(source, USUAL_FIELDS)
 
 
 def as_embed(source: Path) -> Any:
@@ -105,6 +123,24 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty row": (
         lambda folder: write(folder / "m.jsonl", {"image": ["a.png", None], "label": ["x", "y"]}),
         "1 rows have no media at all, the first is row 1",
+    ),
+    "split": (
+        lambda folder: write(
+            folder / "m.csv", {"image": ["a", "b", "c"], "split": ["Train", "extra ", "extra"]}
+        ),
+        r"row 1: unknown split; 2 rows have 'extra' \(1\), 'extra ' \(1\). Known are train, val, "
+        r"test \(also training, valid, .*To carry it through, name the column meta_split",
+    ),
+    "group": (
+        lambda folder: write(
+            folder / "m.jsonl",
+            {"image": ["a", "b"], "group": ["g", " g"], "split": ["Training", "dev"]},
+        ),
+        "group g is in more than one split",
+    ),
+    "address": (
+        lambda folder: write(folder / "m.csv", {"image": ["a.png", "file://nas/b.png"]}),
+        "column image, row 1: 'file://nas/b.png' is on another machine, nas",
     ),
     "ids": (
         lambda folder: write(folder / "m.parquet", {"image": ["a", "b"], "id": ["7", "7"]}),
@@ -139,6 +175,31 @@ def test_fit_and_embed_say_the_same_of_the_same_mistake(
     ("name", "content", "said"),
     [
         ("m.docx", b"x", "a manifest ends in .parquet, .csv, .jsonl, .ndjson"),
+        (
+            "my list.xlsx",
+            b"PK",
+            "is a spreadsheet. Save it as CSV UTF-8 there, or by pandas.read_excel"
+            r"\('my list.xlsx', dtype=str, keep_default_na=False\)"
+            r".to_csv\('my list.csv', index=False\)",
+        ),
+        ("m.XLS", b"", "is a spreadsheet. Save it as CSV UTF-8"),
+        ("m.ods", b"", "is a spreadsheet. Save it as CSV UTF-8"),
+        ("my.json", b"[]", r"is JSON. .* make lines of it by jq -c '.\[\]' my.json > my.jsonl"),
+        ("m.feather", b"", r"is an Arrow file. .*read_feather\('m.feather'\).to_parquet\('m.p"),
+        ("m.arrow", b"", "is an Arrow file. Make Parquet of it by pandas"),
+        ("m.csv.gz", b"", "is compressed. Unpack it"),
+        ("m.csv", b"image;label\na.png;x\n", "has one column, 'image;label': its cells are apart"),
+        (
+            "m.csv",
+            b"image\tlabel\na.png\tx\n",
+            r"apart by '\\t' and not .* Let its name end in .tsv",
+        ),
+        (
+            "m.csv",
+            "image\na.png".encode("utf-16"),
+            "can't be read: is UTF-16. Save it as CSV UTF-8",
+        ),
+        ("m.csv", b"PK\x03\x04rest", "can't be read: is a spreadsheet or zip, whatever its name"),
         ("m.parquet", b"nothing of the kind", "can't be read: "),
         ("m.csv", b"", "can't be read: Empty CSV file"),
         ("m.csv", b"image,label\na.png,x\nb.png\n", "can't be read: CSV parse error"),

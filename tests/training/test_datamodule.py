@@ -107,8 +107,9 @@ def test_misuse_is_named(media: Path, options: dict, message: str) -> None:
 
 
 def test_unknown_splits_are_refused(media: Path) -> None:
-    with pytest.raises(ManifestError, match="split dev is none of train, val and test"):
-        module(split_off(media, ["train", "dev"]))
+    said = r"row 2: unknown split; 20 rows have 'extra' \(20\). Known are train, val, test"
+    with pytest.raises(ManifestError, match=said):
+        module(split_off(media, ["train", "extra"]))
 
 
 def test_nothing_to_train_on_is_refused(media: Path) -> None:
@@ -206,9 +207,11 @@ def test_a_file_that_breaks_mid_epoch_is_named_once_and_counted(
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 def test_a_file_that_breaks_mid_epoch_can_stop_the_run(media: Path) -> None:
-    data = module(media, loading=Loading(cache_mb=0), on_error="raise", val_fraction=0.0)
+    data = module(media, loading=Loading(cache_mb=0, on_error="raise"), val_fraction=0.0)
     (media.parent / "0.png").write_bytes(b"broken since")
-    with pytest.raises(MmembedError, match=r"0.png.* Remove it, or set data.on_error: skip"):
+    with pytest.raises(
+        MmembedError, match=r"0.png.* Remove it, or set data.loading.on_error: skip"
+    ):
         fit(data)
 
 

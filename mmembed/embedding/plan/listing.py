@@ -20,7 +20,9 @@ from mmembed.media.source_file import File, remote_status, status, unseen_file
 from mmembed.modality import any_in_cells, kind_named
 from mmembed.paths import Place, RemotePath
 from mmembed.store.cells import CellNames, content_hash, items_of
+from mmembed.store.labels import read_cells
 from mmembed.store.manifest import MEDIA, Fields, field_columns, read_manifest
+from mmembed.store.media_paths import MediaPaths
 
 RENAMED = {"id": "sample_id"}
 USUAL_FIELDS: Fields = {kind: kind for kind in MEDIA}
@@ -34,12 +36,14 @@ class Listing(Protocol):
         root: the folder that paths are relative to.
         by_field: whether the source says which field each file is for.
         repeated: number of cells that name a file again.
+        notes: lines on what was read otherwise than the source has it.
     """
 
     source: Place
     root: Place
     by_field: bool
     repeated: int
+    notes: Sequence[str]
 
     @property
     def passed_by(self) -> PassedBy:
@@ -65,6 +69,7 @@ class FolderListing:
 
     by_field = False
     repeated = 0
+    notes: Sequence[str] = ()
 
     def __init__(self, source: Place, out: Place, names: NameFilter | None = None) -> None:
         self.source: Place = source
@@ -103,10 +108,15 @@ class ManifestListing:
 
     Attributes:
         repeated: number of cells that name a file again; the first row's columns are kept.
+        notes: lines on paths that are not read as they stand.
+
+    Raises:
+        ManifestError: a column could be for several fields, or a path is of another machine.
     """
 
     by_field = True
     passed_by = PassedBy()
+    notes: Sequence[str]
 
     def __init__(self, source: Place, samples: pa.Table, fields: Fields) -> None:
         self.source: Place = source
@@ -130,14 +140,18 @@ class ManifestListing:
                 del kept["text"]
         self._kept = samples.select(list(kept)).rename_columns(list(kept.values()))
         self._ids = samples["id"]
-        files = []
+        files, reader = [], MediaPaths(source)
         for field, column in taken.items():
             if field not in self._cells:
-                paths = samples[column].to_pylist()
+                paths = reader.read(samples[column].to_pylist(), column)
                 files += [(Path(p).as_posix(), field, row) for row, p in enumerate(paths) if p]
         files.sort()
         self._files = [f for i, f in enumerate(files) if i == 0 or f[:2] != files[i - 1][:2]]
         self.repeated = len(files) - len(self._files)
+        self.notes = reader.notes
+        if pa.types.is_list(samples["label"].type):
+            spellings = read_cells(samples["label"].to_pylist(), "label")[1]
+            self.notes = [*reader.notes, spellings.several_note]
 
     def __iter__(self) -> Iterator[File]:
         for path, field, row in self._files:
@@ -191,7 +205,11 @@ class ManifestListing:
 
 
 def list_source(
-    source: Place, out: Place, fields: Fields = USUAL_FIELDS, names: NameFilter | None = None
+    source: Place,
+    out: Place,
+    fields: Fields = USUAL_FIELDS,
+    names: NameFilter | None = None,
+    label_separator: str = "",
 ) -> Listing:
     """Return the listing of a folder, or of a manifest.
 
@@ -200,16 +218,20 @@ def list_source(
         out: the dataset, which is left out of the folder, should it lie inside.
         fields: the kind of each field of the space.
         names: globs of the files of a folder; None for all.
+        label_separator: stands between several labels of a cell of a manifest.
 
     Raises:
         ManifestError: there is no such source, or the manifest can't be read.
-        ConfigError: globs for a manifest, which names its own files.
+        ConfigError: globs for a manifest, which names its own files, or a separator of labels for
+            a folder, which has none.
     """
     if is_folder(source):
+        if label_separator:
+            raise ConfigError("is for manifests", "label_separator", label_separator)
         return FolderListing(source, out, names)
     if names is not None and names != NameFilter():
         option = "include" if names.include is not None else "exclude"
         raise ConfigError(
             f"{source}: is a manifest, which names its files; globs are for folders", option
         )
-    return ManifestListing(source, read_manifest(source, fields), fields)
+    return ManifestListing(source, read_manifest(source, fields, label_separator), fields)

@@ -7,9 +7,9 @@ import unicodedata
 import numpy as np
 
 from mmembed.evaluation.items import Items
+from mmembed.store.labels import PLACEHOLDERS, fold
 
-# What programs write for a missing text. "null" is not here: it is German for zero.
-PLACEHOLDERS = frozenset(["nan", "NaN", "None", "N/A", "n/a", "<NA>"])
+NO_TEXTS = PLACEHOLDERS - {"null", "NULL"}  # which is German for zero
 
 
 def captions_of(items: Items, field: str) -> np.ndarray | None:
@@ -23,14 +23,8 @@ def captions_of(items: Items, field: str) -> np.ndarray | None:
     captions = np.full(len(items), "", dtype=object)
     for row in rows:
         text = items.text[row]
-        captions[row] = "" if text is None or text.strip() in PLACEHOLDERS else fold(text)
+        captions[row] = "" if text is None or text.strip() in NO_TEXTS else fold(text)
     return captions
-
-
-def fold(text: str) -> str:
-    """Return a text that is the same for texts that differ in case, spaces or Unicode forms."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(folded.split())
 
 
 def has_word(text: str) -> bool:

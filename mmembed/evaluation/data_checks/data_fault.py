@@ -8,6 +8,10 @@ from typing import Any, Literal
 EXAMPLES = 5
 
 FaultKind = Literal[
+    "placeholder",
+    "blanks",
+    "spelling",
+    "unknown-split",
     "missing",
     "length",
     "nan",

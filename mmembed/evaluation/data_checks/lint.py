@@ -21,7 +21,7 @@ KEYS: tuple[tuple[FaultKind, Notion], ...] = (("unlabelled", "label"), ("ungroup
 
 
 def lint(items: Items, everything: Items) -> list[DataFault]:
-    """Return the faults of vectors, queries and keys of what is scored, and of the splits.
+    """Return the faults of vectors, queries and keys of what is scored, and of all splits.
 
     Args:
         items: what is to be scored.
@@ -34,9 +34,26 @@ def lint(items: Items, everything: Items) -> list[DataFault]:
         *_outside(items, everything),
         *_vectors(items, captions),
         *(fault for field in texts for fault in _queries(items, field, captions[field])),
+        *lint_spellings(everything),
         *_keys(items),
         *_splits(everything),
     ]
+
+
+def lint_spellings(everything: Items, of: str = "") -> Iterator[DataFault]:
+    """Yield faults in how labels, groups and splits are written.
+
+    Args:
+        everything: all items of a dataset, as they were read.
+        of: which dataset it is, if not the one that is scored.
+    """
+    for spellings in everything.spellings.values():
+        for fault in spellings.faults():
+            subject = (
+                counted(fault.count, fault.of) if fault.of else in_words(everything, fault.count)
+            )
+            examples = _paths(everything, np.array(fault.first, int))
+            yield DataFault(fault.kind, fault.count, f"{subject}{of} {fault.message}", examples)
 
 
 def _outside(items: Items, everything: Items) -> Iterator[DataFault]:

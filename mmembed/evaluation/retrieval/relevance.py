@@ -10,6 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from mmembed.store.label_codes import LabelCodes
+
 OVERLAP = 0.5  # of the union of two spans, from which they are the same moment
 Answers = tuple[np.ndarray, np.ndarray]
 
@@ -47,39 +49,55 @@ class Spans:
 
 @dataclass(frozen=True)
 class SameKey:
-    """Relevance of the targets with the query's key.
+    """Relevance of the targets that share a key with the query.
 
     Args:
-        queries: integers ``(queries,)``; -1 is unknown and relevant to nothing.
-        targets: integers ``(targets,)``.
+        queries: integers ``(queries,)``, -1 for an unknown key, which is relevant to nothing; or
+            the codes of several keys each.
+        targets: of the targets; likewise.
         moments: spans of queries and of targets, if only what is at the same time is relevant.
     """
 
-    queries: np.ndarray
-    targets: np.ndarray
+    queries: np.ndarray | LabelCodes
+    targets: np.ndarray | LabelCodes
     moments: tuple[Spans, Spans] | None = None
-    _order: np.ndarray = field(init=False, repr=False)
+    _asked: LabelCodes = field(init=False, repr=False)
+    _items: np.ndarray = field(init=False, repr=False)
     _bounds: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        order = np.argsort(self.targets, kind="stable")
-        ranked = self.targets[order]
-        low, high = (np.searchsorted(ranked, self.queries, side) for side in ("left", "right"))
-        object.__setattr__(self, "_order", order)
+        asked, given = (
+            each if isinstance(each, LabelCodes) else LabelCodes.of_padded(each[:, None])
+            for each in (self.queries, self.targets)
+        )
+        order = np.argsort(given.codes, kind="stable")
+        ranked = given.codes[order]
+        low, high = (np.searchsorted(ranked, asked.codes, side) for side in ("left", "right"))
+        object.__setattr__(self, "_asked", asked)
+        object.__setattr__(self, "_items", given.items[order])
         object.__setattr__(self, "_bounds", np.stack([low, high], 1))
 
     @property
+    def known(self) -> np.ndarray:
+        """Whether each query has a key, bool ``(queries,)``."""
+        return self._asked.counts > 0
+
+    @property
     def most(self) -> int:
-        """The largest number of targets of one key that is asked for."""
-        known = self._bounds[self.queries >= 0]
-        return int((known[:, 1] - known[:, 0]).max(initial=0))
+        """The largest number of targets that the keys of a query have, each counted by itself."""
+        counts = self._bounds[:, 1] - self._bounds[:, 0]
+        sums = np.bincount(self._asked.items, counts, len(self._asked))
+        return min(int(sums.max(initial=0)), len(self.targets))
 
     def of(self, query: int) -> Answers:
-        """Return the targets of the query's key, ascending, each of grade 1."""
-        if self.queries[query] < 0:
-            return np.empty(0, int), np.empty(0)
-        low, high = self._bounds[query]
-        same = self._order[low:high]
+        """Return the targets with a key of the query, ascending, each of grade 1."""
+        starts = self._asked.starts
+        bounds = self._bounds[starts[query] : starts[query + 1]]
+        parts = [self._items[low:high] for low, high in bounds]
+        if len(parts) == 1:
+            same = parts[0]
+        else:
+            same = np.unique(np.concatenate([*parts, np.empty(0, int)]))
         if self.moments is not None:
             asked, given = self.moments
             same = same[given.overlaps(asked.start[query], asked.end[query], same)]

@@ -16,7 +16,7 @@ class Relation:
     Attributes:
         sample: bool ``(n, m)``, true where both are of one sample.
         group: bool ``(n, m)``, true where both are of one known group.
-        label: bool ``(n, m)``, true where both have one known label.
+        label: bool ``(n, m)``, true where both have one known label, or share one of several.
         itself: bool ``(n, m)``, true where both are the same item (a field with itself).
         grades: float ``(n, m)``, the relevance of each to each, at least 0; None where nobody
             graded them.
@@ -40,7 +40,8 @@ class Relation:
 
         Args:
             rows: the sample of each item, of both fields.
-            label: codes ``(samples,)``, -1 where unknown; an unknown one equals nothing.
+            label: codes ``(samples,)``, or ``(samples, most)`` of several, -1 where unknown; an
+                unknown one equals nothing.
             group: likewise.
             same_modality: both are the same items.
         """
@@ -48,6 +49,8 @@ class Relation:
         sample = first == second
 
         def equal(codes: Tensor) -> Tensor:
+            if codes.dim() > 1:
+                return _share_a_code(codes[rows[0]], codes[rows[1]])
             return (codes[first] == codes[second]) & (codes[first] >= 0)
 
         itself = sample if same_modality else torch.zeros_like(sample)
@@ -62,6 +65,14 @@ class Relation:
         alike = self.group | self.label if mask_labels else self.group
         positive = self.sample & ~self.itself
         return positive, (positive | ~alike) & ~self.itself
+
+
+def _share_a_code(first: Tensor, second: Tensor) -> Tensor:
+    """Return whether each of ``(n, most)`` codes has one in common with each of ``(m, most)``."""
+    known, place = torch.unique(torch.cat([first, second]), return_inverse=True)
+    held = torch.zeros(len(place), len(known), device=first.device).scatter_(1, place, 1.0)
+    held[:, known < 0] = 0
+    return held[: len(first)] @ held[len(first) :].T > 0
 
 
 class PairLoss(nn.Module, ABC):
@@ -88,7 +99,8 @@ class ClassLoss(nn.Module, ABC):
 
         Args:
             vectors: unit vectors ``(n, dim)``.
-            labels: codes ``(n,)``, -1 where unknown.
+            labels: codes ``(n,)``, -1 where unknown; ``(n, most)`` where samples may have several,
+                filled up with -1.
         """
 
 

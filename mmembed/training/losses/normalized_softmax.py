@@ -15,8 +15,9 @@ class NormalizedSoftmax(ClassLoss):
 
     Zhai and Wu (2019, arXiv 1811.12649), eq. 2: ``-log softmax(vectors @ prototypes.T /
     temperature)`` with prototypes of unit length and no bias. Vectors of an unknown label are left
-    out; zero (with a gradient of zero) if no label is known. The prototypes are trained with the
-    space and stay out of the saved space.
+    out; zero (with a gradient of zero) if no label is known. Where a vector has several labels,
+    these count equally, as in Mahajan et al. (2018, arXiv 1805.00932). The prototypes are trained
+    with the space and stay out of the saved space.
 
     Args:
         classes: number of labels, at least as many as the manifest has.
@@ -37,7 +38,7 @@ class NormalizedSoftmax(ClassLoss):
         self.prototypes = nn.Parameter(functional.normalize(torch.randn(classes, dim)))
 
     def forward(self, vectors: Tensor, labels: Tensor) -> Tensor:
-        """Return the scalar loss of vectors ``(n, dim)`` and label codes ``(n,)``."""
+        """Return the scalar loss of vectors ``(n, dim)`` and codes ``(n,)`` or ``(n, most)``."""
         classes, dim = self.prototypes.shape
         if vectors.shape[1] != dim:
             raise ConfigError(
@@ -48,5 +49,10 @@ class NormalizedSoftmax(ClassLoss):
                 f"model.class_loss.classes {classes}: the manifest has more labels than that"
             )
         logits = vectors @ functional.normalize(self.prototypes).T / self.temperature
-        costs = functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
-        return costs / (labels >= 0).sum().clamp(min=1)
+        if labels.dim() == 1:
+            costs = functional.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
+            return costs / (labels >= 0).sum().clamp(min=1)
+        known = labels >= 0
+        likely = functional.log_softmax(logits, 1).gather(1, labels.clamp(min=0))
+        costs = -(likely * known).sum(1) / known.sum(1).clamp(min=1)
+        return costs.sum() / known.any(1).sum().clamp(min=1)

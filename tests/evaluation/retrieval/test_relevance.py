@@ -16,6 +16,7 @@ from mmembed.errors import ConfigError
 from mmembed.evaluation.items import read_items
 from mmembed.evaluation.qrels import read_qrels
 from mmembed.evaluation.retrieval.relevance import SameKey, Spans
+from mmembed.store.label_codes import LabelCodes
 from mmembed.store.table import EmbeddingTable
 
 Make = Callable[..., EmbeddingTable]
@@ -34,6 +35,25 @@ def test_the_same_key_is_relevant_and_an_unknown_one_to_nothing(
         assert grades.tolist() == [1.0] * len(expected)
         lengths.append(len(relevant))
     assert judge.most == max(lengths)
+
+
+several = st.lists(st.lists(st.sampled_from("abc"), unique=True, max_size=3), max_size=8)
+
+
+@given(several, several)
+def test_what_shares_one_of_several_keys_is_relevant_once(
+    queries: list[list[str]], targets: list[list[str]]
+) -> None:
+    codes = {"a": 4, "b": 0, "c": 9}
+    judge = SameKey(LabelCodes.of(queries, codes), LabelCodes.of(targets, codes))
+    lengths = [0]
+    for i, keys in enumerate(queries):
+        relevant, grades = judge.of(i)
+        assert relevant.tolist() == [j for j, other in enumerate(targets) if {*keys} & {*other}]
+        assert grades.tolist() == [1.0] * len(relevant)
+        lengths.append(len(relevant))
+    assert judge.known.tolist() == [bool(keys) for keys in queries]
+    assert max(lengths) <= judge.most <= len(targets)
 
 
 def test_moments_are_the_same_from_half_of_their_union() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmembed.errors import Stage
+from mmembed.media.file import MediaInfo
 from mmembed.media.spans import AnySpan
 from mmembed.paths import RemotePath
 
@@ -68,6 +69,7 @@ class Segments:
         truncated: that it does.
         field_name: the field, where it is not called as the modality.
         words: the words of each, as :meth:`~mmembed.preprocess.base.Preprocess.words` says them.
+        info: size, length and rates of the file, without its text.
     """
 
     modality: str
@@ -78,6 +80,7 @@ class Segments:
     truncated: bool = False
     field_name: str = ""
     words: list[str | None] = dataclasses.field(default_factory=list)
+    info: MediaInfo | None = None
 
     @property
     def field(self) -> str:

@@ -133,7 +133,8 @@ class Decoder:
             return DecodeFailure("decode", "MediaError", message, modality=modality)
         name = spans[request.first][0]
         preprocess = self.preprocess[name]
-        segments = Segments(preprocess.modality, len(spans), field_name=name)
+        about = replace(info, text=None)
+        segments = Segments(preprocess.modality, len(spans), field_name=name, info=about)
         together = preprocess.together(info)
         wanted = [span for other, span in spans[request.first :] if other == name]
         for media, span, truncated in self._loaded(name, file, wanted, together):

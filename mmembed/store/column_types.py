@@ -57,6 +57,11 @@ RULES: Mapping[str, Rule] = {  # whether a type fits, what it holds in words, an
     "end_char": (is_number, "whole numbers", pa.int64()),
     "size": (is_number, "whole numbers", pa.int64()),
     "mtime_ns": (is_number, "whole numbers", pa.int64()),
+    "width": (is_number, "pixels", pa.int32()),
+    "height": (is_number, "pixels", pa.int32()),
+    "duration_s": (is_number, "seconds", pa.float64()),
+    "sample_rate": (is_number, "whole numbers", pa.int32()),
+    "frame_rate": (is_number, "frames a second", pa.float64()),
     "embedding": (lambda kind: vector_length(kind) is not None, "vectors of floats", None),
 }
 NEVER_NULL = ("id", "path", "modality")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmembed.store.schema import ERROR_SCHEMA
+from mmembed.store.schema import ERROR_SCHEMA, OF_SOURCE_FILE
 
 ID_BYTES = 16
 KEY = ("path", "field", "segment_index")
@@ -60,7 +60,7 @@ def rows_table(
 
     Args:
         columns: those of the schema by name, but for ``id`` and ``embedding``, of equal length
-            ``rows``; others are ignored.
+            ``rows``; others are ignored, and those of the source file are null if they lack.
         vectors: float ``(rows, dim)``.
         carried: the other columns of the schema, a row each.
         schema: what :func:`mmembed.store.schema.row_schema` returned.
@@ -85,6 +85,8 @@ def rows_table(
             arrays[field.name] = pa.array(columns[field.name], field.type)
         elif field.name in carried.column_names:
             arrays[field.name] = carried[field.name].combine_chunks().cast(field.type)
+        elif field.name in OF_SOURCE_FILE:
+            arrays[field.name] = pa.nulls(len(vectors), field.type)
     if order != list(range(len(order))):
         places = pa.array(order, pa.int64())
         arrays = {name: values.take(places) for name, values in arrays.items()}

@@ -12,6 +12,10 @@ segment_index       int32                               null for what is taken w
 start_s, end_s      float64                             the span, in seconds; null likewise
 embedding           fixed_size_list<float32, dim>       the vector, of unit length
 size, mtime_ns      int64                               the file as it was read
+width, height       int32                               pixels of the source file's picture, upright
+duration_s          float64                             seconds that the source file lasts
+sample_rate         int32                               of its sound, in Hz
+frame_rate          float64                             of its pictures, a second
 truncated           bool                                with ``allow_truncated``: it stops early
 checksum            string                              hash of the content: with ``checksum``, and
                                                         of items in cells
@@ -24,7 +28,8 @@ label, group, …     as in the source                    carried through
 ==================  ==================================  =========================================
 
 The columns from ``cell`` on are there where the space has a field of texts or ids. Rows from before
-there were fields have no column ``field``: theirs is ``modality``.
+there were fields have no column ``field``: theirs is ``modality``. Those from ``width`` on are null
+where they do not apply or the file does not say, and absent in older parts.
 """
 
 from __future__ import annotations
@@ -52,8 +57,14 @@ ROW_FIELDS: tuple[pa.Field, ...] = (
     pa.field("end_s", pa.float64()),
     pa.field("size", pa.int64()),
     pa.field("mtime_ns", pa.int64()),
+    pa.field("width", pa.int32()),
+    pa.field("height", pa.int32()),
+    pa.field("duration_s", pa.float64()),
+    pa.field("sample_rate", pa.int32()),
+    pa.field("frame_rate", pa.float64()),
 )
-LATER = frozenset({"field"})  # columns that datasets from before they were added do not have
+OF_SOURCE_FILE = frozenset({"width", "height", "duration_s", "sample_rate", "frame_rate"})
+LATER = OF_SOURCE_FILE | {"field"}  # columns that datasets from before they were added do not have
 CELL_FIELDS: tuple[pa.Field, ...] = (
     pa.field("cell", pa.string()),
     pa.field("text", pa.string()),

@@ -14,6 +14,17 @@ import pytest
 import soundfile
 from PIL import Image
 
+from tests.media.conftest import (  # noqa: F401
+    encode_sound,
+    encode_video,
+    numbered,
+    numbers,
+    pcm,
+    picture,
+    png_chunk,
+    tone,
+)
+
 
 def write_picture(path: Path, seed: int, size: tuple[int, int] = (40, 31)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)

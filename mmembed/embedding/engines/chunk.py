@@ -12,12 +12,20 @@ import pyarrow as pa
 
 from mmembed.decoding.messages import DecodeFailure
 from mmembed.errors.plain_text import redacted
+from mmembed.media.file import MediaInfo
 from mmembed.media.source_file import File
 from mmembed.media.spans import AnySpan, Span, TextSpan
 from mmembed.store.rows import errors_table, rows_table
 from mmembed.store.schema import CELL_COLUMNS
 
 CHUNK_BYTES = 1 << 30
+INFO_OF_COLUMN = {  # by column of the source file, the attribute of MediaInfo
+    "width": "width",
+    "height": "height",
+    "duration_s": "duration_seconds",
+    "sample_rate": "sample_rate",
+    "frame_rate": "fps",
+}
 
 
 def slices(
@@ -88,11 +96,13 @@ class FileRows:
         segments: of each row.
         vectors: float32 ``(dim,)`` of each.
         truncated: the file stops before the end that its header declares.
+        info: size, length and rates of the file.
     """
 
     segments: dict[int, Segment] = field(default_factory=dict)
     vectors: dict[int, np.ndarray] = field(default_factory=dict)
     truncated: bool = False
+    info: MediaInfo | None = None
 
 
 class Chunk:
@@ -161,6 +171,8 @@ class Chunk:
             "truncated": [result.truncated for result in results],
             "checksum": [file.checksum for file in files],
         }
+        for name, attribute in INFO_OF_COLUMN.items():
+            columns[name] = [getattr(result.info, attribute, None) for result in results]
         stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
         carried = self.carried.take(pa.array(numbers, pa.int64()))
         if "cell" not in schema.names:  # a text there is one that the manifest carries through

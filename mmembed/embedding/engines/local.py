@@ -211,6 +211,7 @@ def _wanted(work: _Work) -> Iterator[Wanted[tuple[_Work, int]]]:
 
 def _add_spans(rows: FileRows, first: int, piece: Segments) -> None:
     rows.truncated |= piece.truncated
+    rows.info = piece.info
     segments = zip(piece.spans, piece.words, strict=True)
     for place, (span, words) in enumerate(segments, start=first):
         rows.segments[place] = Segment(piece.field, span, piece.modality, words)

@@ -46,6 +46,18 @@ class Wanted(Generic[Key]):
     request: DecodeRequest
     size_bytes: int = 0
 
+    @property
+    def regions(self) -> tuple[int, ...]:
+        """The numbers of the regions that are asked for."""
+        return tuple(each.number for each in self.request.regions)
+
+    def by_region(self) -> list[Wanted[Key]]:
+        """Return the file once for each region of it; itself where all of it is wanted."""
+        if not self.request.regions:
+            return [self]
+        alone = [replace(self.request, regions=(r,), first=0) for r in self.request.regions]
+        return [replace(self, request=request) for request in alone]
+
 
 @dataclass(frozen=True)
 class Decoded(Generic[Key]):
@@ -56,12 +68,14 @@ class Decoded(Generic[Key]):
         first: number of the first span.
         answer: the values, or the problem.
         is_last: whether nothing more comes of the file.
+        regions: the numbers of the regions that were asked for.
     """
 
     key: Key
     first: int
     answer: Answer
     is_last: bool
+    regions: tuple[int, ...] = ()
 
 
 class DecodeQueue(Generic[Key]):
@@ -164,17 +178,21 @@ class DecodeQueue(Generic[Key]):
         first, is_last = wanted.request.first, True
         if isinstance(answer, DecodeFailure):
             answer = replace(answer, attempts=group.attempts)
-        elif first + answer.taken < answer.count:
+        elif answer.rest is not None or first + answer.taken < answer.count:
             is_last = False
-            rest = replace(wanted.request, first=first + answer.taken)
+            rest = answer.rest or replace(wanted.request, first=first + answer.taken)
             self._again.append(_Group([replace(wanted, request=rest)], group.attempts))
-        return Decoded(wanted.key, first, answer, is_last)
+        return Decoded(wanted.key, first, answer, is_last, wanted.regions)
 
     def _failed(self, group: _Group[Key], failure: Failure) -> list[Decoded[Key]]:
-        """Try the files again, each alone; a file that was tried often enough has a problem."""
+        """Try the files again, each alone, and then each region alone.
+
+        What was tried often enough has a problem.
+        """
         crashed = failure.error != "TimeoutError"
-        if len(group.files) > 1 or (crashed and group.attempts < ATTEMPTS):
-            self._again.extend(_Group([wanted], group.attempts + 1) for wanted in group.files)
+        files = group.files if len(group.files) > 1 else group.files[0].by_region()
+        if len(files) > 1 or (crashed and group.attempts < ATTEMPTS):
+            self._again.extend(_Group([wanted], group.attempts + 1) for wanted in files)
             return []
         (wanted,) = group.files
         problem = DecodeFailure(
@@ -185,7 +203,7 @@ class DecodeQueue(Generic[Key]):
             modality=wanted.request.field,
             advice="" if crashed else "timeout",
         )
-        return [Decoded(wanted.key, wanted.request.first, problem, True)]
+        return [Decoded(wanted.key, wanted.request.first, problem, True, wanted.regions)]
 
     def _adapt(self, sent_bytes: int) -> None:
         """Have as many groups in flight as answers of this size fit into memory."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from mmembed.decoding.messages import SEND_BYTES, DecodeFailure, DecodeRequest, Segments
+from mmembed.decoding.region_values import load_regions
 from mmembed.errors import MediaError, Stage, TruncatedError
 from mmembed.media.file import MediaFile
 from mmembed.media.image import limit_pixels
@@ -71,18 +73,13 @@ class Decoder:
                     return DecodeFailure("probe", "MediaError", refusal, modality=modality)
                 self._check_limits(file, info)
                 stage = "decode"
+                if request.regions:
+                    load_span = partial(self._load_span, field, file)
+                    preprocess = self.preprocess[field]
+                    return load_regions(file, request, preprocess, info, room, load_span)
                 return self._load(file, request, field, info, room)
-        except MediaError as error:
-            by, advice = error.decoder, error.advice
-            return DecodeFailure(error.stage, "MediaError", error.message, by, 1, modality, advice)
-        except MemoryError:
-            message = "needs more memory than a decode worker may take. Raise that limit."
-            return DecodeFailure(
-                stage, "MemoryError", message, modality=modality, advice="memory_mb"
-            )
         except Exception as error:
-            message = str(error) or "no message"
-            return DecodeFailure(stage, type(error).__name__, message, modality=modality)
+            return DecodeFailure.of(error, stage, modality)
 
     def _opened(self, request: DecodeRequest) -> MediaFile:
         if request.content is None:
@@ -139,9 +136,7 @@ class Decoder:
         wanted = [span for other, span in spans[request.first :] if other == name]
         for media, span, truncated in self._loaded(name, file, wanted, together):
             if media is not None:
-                segments.spans.append(span)
-                segments.values.append(preprocess(media))
-                segments.words.append(preprocess.words(media))
+                segments.add(span, preprocess(media), preprocess.words(media))
                 room -= segments.values[-1].nbytes
             segments.taken += 1
             if truncated:

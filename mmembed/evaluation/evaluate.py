@@ -38,7 +38,7 @@ from mmembed.store.provenance import Provenance, check_same_space
 from mmembed.store.table import StoredRows
 
 SPANS = ["segment_index", "start_s", "end_s", "start_char", "end_char"]
-COLUMNS = ["field", "cell", *SPANS, "label", "group", "split", "text", "caption"]
+COLUMNS = ["field", "cell", "region", *SPANS, "label", "group", "split", "text", "caption"]
 MANY_ROWS = 2000
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -18,9 +17,10 @@ import pyarrow.compute as pc
 from mmembed.errors import ConfigError, StoreError
 from mmembed.evaluation.item_columns import (
     codes,
+    file_of,
     numbers,
-    sample_of,
     segment_indices,
+    stem_of,
     texts,
     whole_texts,
     with_item_paths,
@@ -38,7 +38,7 @@ Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
 KEYS = ("label", "group", "split")
 SPANS = {"start": "start_s", "end": "end_s", "start_char": "start_char", "end_char": "end_char"}
-COLUMNS = ("path", "cell", "field", "kind", *KEYS, "text", *SPANS)
+COLUMNS = ("path", "cell", "region", "field", "kind", *KEYS, "text", *SPANS)
 SORTING = ("field", "path", "modality", "segment_index")
 READ_ROWS = 1 << 14
 
@@ -51,9 +51,10 @@ class Items:
         vectors: float32 ``(items, dim)``, the mean of a file's segments scaled to unit length.
         segments: the unit vectors of each item, if its best pair of them is what is ranked; None
             where ``vectors`` are.
-        path: of each file, relative to the source, or ``manifest.csv#id:17#0`` of a cell;
-            ascending within a field.
+        path: of each file, relative to the source, ``manifest.csv#id:17#0`` of a cell, or
+            ``film.mp4#t=1.5,3`` of a region; ascending within a field.
         cell: the name of each cell in its manifest; None of a file.
+        region: the name of each region of a file; None of a whole file.
         field: of each item.
         kind: the modality of each item.
         label: text or None, of each.
@@ -73,6 +74,7 @@ class Items:
     segments: Bags | None
     path: np.ndarray
     cell: np.ndarray
+    region: np.ndarray
     field: np.ndarray
     kind: np.ndarray
     label: np.ndarray
@@ -99,8 +101,9 @@ class Items:
         """One of these in a word: ``file``, ``cell``, ``moment``, or ``item`` if they differ."""
         if not (np.isnan(self.start) & np.isnan(self.start_char)).all():
             return "moment"
-        cells = sum(cell is not None for cell in self.cell)
-        return "file" if cells == 0 else "cell" if cells == len(self) else "item"
+        named = (self.cell, self.region)
+        cells, regions = (sum(name is not None for name in names) for names in named)
+        return "file" if cells + regions == 0 else "cell" if cells == len(self) else "item"
 
     @property
     def ranked(self) -> Ranked:
@@ -131,20 +134,20 @@ class Items:
         return names
 
     def keys(self, notion: Notion) -> np.ndarray:
-        """Return integer codes ``(items,)`` of the labels, groups or stems, -1 if unknown.
-
-        The stem of a cell is the id of its sample.
-        """
+        """Return integer codes ``(items,)`` of the labels, groups or stems, -1 if unknown."""
         if notion == "stem":
-            pairs = zip(self.path, self.cell, strict=True)
-            stems = [PurePosixPath(p).stem if c is None else sample_of(c) for p, c in pairs]
+            stems = list(map(stem_of, self.path, self.cell, self.region))
             return codes(pa.array(stems, pa.string()))
         return codes(pa.array(self.label if notion == "label" else self.group, pa.string()))
 
     def groups(self) -> np.ndarray:
-        """Return text ``(items,)``, the same for what is one thing: its group, else its path."""
-        pairs = zip(self.group, self.path, strict=True)
-        return np.array([path if group is None else group for group, path in pairs], dtype=object)
+        """Return text ``(items,)``, the same for what is one thing: its group, else its file."""
+        pairs = zip(self.group, self.files(), strict=True)
+        return np.array([file if group is None else group for group, file in pairs], dtype=object)
+
+    def files(self) -> list[str]:
+        """Return the path of each item's file; the name of a cell."""
+        return list(map(file_of, self.path, self.region))
 
     def own(self, targets: Items) -> np.ndarray:
         """Return, of each item, the range ``(items, 2)`` of targets of the same file."""
@@ -205,6 +208,7 @@ def read_items(table: EmbeddingTable | StoredRows, pool: Pool = "mean") -> Items
         segments,
         path=rows["path"].to_numpy()[first],
         cell=words(rows, "cell", table.name)[first],
+        region=words(rows, "region", table.name)[first],
         field=rows["field"].to_numpy()[first],
         kind=rows["modality"].to_numpy()[first],
         text=whole_texts(texts(rows, table.name), characters, order, starts),

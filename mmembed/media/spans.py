@@ -1,7 +1,7 @@
-"""Spans of long media and texts, and times of frames: pure arithmetic on seconds and characters.
+"""Spans of long media and texts, boxes of pictures, times of frames: pure arithmetic.
 
 Spans are half-open. Those of media are ``[start_seconds, end_seconds)``, measured from the first
-sample or frame; those of texts are ``[start_char, end_char)``.
+sample or frame; those of texts are ``[start_char, end_char)``. Boxes are in pixels.
 This module knows nothing of files, rates or decoders.
 """
 
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 RESOLUTION_SECONDS = 1e-6  # shorter than a sample of any sound: rounding, not media
+MOST_OVERLAP = 4  # times that a run of spans is decoded, if each of its seconds counts for each
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,23 @@ class TextSpan:
             )
 
 
-AnySpan = Span | TextSpan
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of an upright picture, in pixels from its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def edges(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom, each at the nearest border between pixels."""
+        right, bottom = self.x + self.width, self.y + self.height
+        return round(self.x), round(self.y), round(right), round(bottom)
+
+
+AnySpan = Span | TextSpan | Box
 
 
 def cut(
@@ -91,6 +109,30 @@ def cut(
         Span(i, start, end)
         for i, (start, end) in enumerate(zip(starts, [*ends, duration_seconds], strict=True))
     ]
+
+
+def runs(spans: Iterable[Span], most_seconds: float) -> Iterator[list[Span]]:
+    """Yield spans that lie close together, to be decoded at once, in their order.
+
+    From the first start of a run to its last end there are no more than ``most_seconds``, and its
+    spans are not longer than four times that together; but a span alone may be.
+
+    Args:
+        spans: ordered by their start.
+        most_seconds: of a run.
+    """
+    run: list[Span] = []
+    end = total = 0.0
+    for span in spans:
+        begin = run[0].start_seconds if run else span.start_seconds
+        reach, length = max(end, span.end_seconds), total + span.length_seconds
+        if run and (reach - begin > most_seconds or length > MOST_OVERLAP * most_seconds):
+            yield run
+            run, reach, length = [], span.end_seconds, span.length_seconds
+        run.append(span)
+        end, total = reach, length
+    if run:
+        yield run
 
 
 def uniform_times(span: Span, count: int) -> list[float]:

@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 from mmembed.errors import ManifestError, MediaError
 from mmembed.media.folder import is_folder, walk
 from mmembed.media.probe import probe
+from mmembed.media.regions import item_of
 from mmembed.media.source_file import IRREGULAR, LINK_ABOVE
 from mmembed.modality import Modality, kind_named, modality_of_suffix
 from mmembed.paths import is_url, shown
@@ -25,6 +27,7 @@ from mmembed.store.cells import items_of
 from mmembed.store.labels import ABOUT, read_cells, split_named
 from mmembed.store.manifest import COLUMNS, Fields, field_columns, read_manifest
 from mmembed.store.media_paths import MediaPaths
+from mmembed.store.regions import RegionColumns
 
 LARGE_LISTS = pa.large_list(pa.large_string())
 
@@ -39,6 +42,7 @@ class Samples:
         source: the folder or manifest they were read from, as the user named it.
         columns: by field, the column that holds its items; a field without one has no items.
         in_cells: the fields whose items are the cells themselves, and no paths.
+        kinds: the kind of each field.
         notes: lines on what was read otherwise than it is written.
     """
 
@@ -47,6 +51,7 @@ class Samples:
     source: str
     columns: Mapping[str, str] = field(default_factory=dict)
     in_cells: frozenset[str] = frozenset()
+    kinds: Fields = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -59,18 +64,30 @@ class Samples:
     def column(self, field: str) -> pa.Array:
         """Return a field's items, ``(samples,)``: strings, or lists of strings; null for none.
 
-        An item is the path of a file, joined to the folder, or the content of a cell as
-        :mod:`mmembed.store.cells` writes it.
+        An item is the path of a file, joined to the folder, with the region of it that the row
+        asks for (:func:`~mmembed.media.regions.item_of`), or the content of a cell as
+        :mod:`mmembed.store.cells` writes it. A cell in a row that can't be right is null.
         """
         if field not in self.columns:
             return pa.nulls(len(self), pa.large_string())
-        cells = self.table[self.columns[field]]
+        cells, regions = self.table[self.columns[field]], self.regions
         if field in self.in_cells:
             large = pa.large_string() if pa.types.is_string(cells.type) else LARGE_LISTS
-            return cells.cast(large).combine_chunks()
-        root = str(self.root)
-        paths = (None if cell is None else os.path.join(root, cell) for cell in cells.to_pylist())
+            if not regions:
+                return cells.cast(large).combine_chunks()
+            rows = enumerate(cells.to_pylist())
+            return pa.array([None if regions.fault(row) else cell for row, cell in rows], large)
+        root, kind = str(self.root), self.kinds.get(field, field)
+        paths = (
+            None if cell is None else item_of(os.path.join(root, cell), regions.name(kind, row))
+            for row, cell in enumerate(cells.to_pylist())
+        )
         return pa.array(paths, pa.large_string())
+
+    @cached_property
+    def regions(self) -> RegionColumns:
+        """The regions that the samples ask for."""
+        return RegionColumns(self.table)
 
     def items(self, field: str) -> list[list[str]]:
         """Return the items of a field for each sample: paths of files, or contents of cells."""
@@ -119,7 +136,7 @@ def read_samples(source: str | Path, fields: Fields, label_separator: str = "") 
             table = _replaced(table, column, read)
         notes += paths.notes
     table = _as_meant(table, str(source), notes)
-    return Samples(table, root, str(source), columns, in_cells, tuple(notes))
+    return Samples(table, root, str(source), columns, in_cells, dict(fields), tuple(notes))
 
 
 def _as_meant(table: pa.Table, source: str, notes: list[str]) -> pa.Table:

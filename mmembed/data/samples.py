@@ -24,8 +24,11 @@ from mmembed.errors import ManifestError, MediaError
 from mmembed.errors.plain_text import brief, say
 from mmembed.media.file import MediaFile
 from mmembed.media.probe import MediaInfo, Source, probe
+from mmembed.media.regions import Region, path_and_region
+from mmembed.media.spans import AnySpan
 from mmembed.modality import Modality, position
 from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.regions import region_spans
 from mmembed.store.label_codes import LabelCodes
 
 OnError = Literal["skip", "raise"]
@@ -38,31 +41,50 @@ CACHED_CELL_BYTES = 400  # of a cell's key and array in the cache, beside what t
 
 
 def probe_files(samples: Samples, preprocess: Mapping[str, Preprocess]) -> Probed:
-    """Return, by kind and path, the kind of each file, or why it can't be used.
+    """Return, by kind and item, what each file is, or why it or the region of it can't be used.
 
-    Only headers are read, in threads. Cells that hold texts or ids need no probing.
+    Only headers are read, once a file, in threads. Cells that hold texts or ids need no probing. A
+    row that asks for a region that no file has is an error, and its items are not there.
     """
-    files: dict[tuple[Modality, str], None] = {}
+    rows: dict[tuple[Modality, str], int] = {}  # the first that each item is of
+    faults = {row: text for row in range(len(samples)) if (text := samples.regions.fault(row))}
     for field, each in preprocess.items():
         if field not in samples.in_cells:
-            paths = samples.column(field).drop_null().to_pylist()
-            files.update(dict.fromkeys((each.modality, path) for path in paths))
-    if len(files) > ANNOUNCED_FILES:
-        say(f"probing {len(files):,} files", sys.stderr)
+            for row, item in enumerate(samples.column(field).to_pylist()):
+                if item is not None and row not in faults:
+                    rows.setdefault((each.modality, item), row)
+    paths = dict.fromkeys(path_and_region(item)[0] for _, item in rows)
+    if len(paths) > ANNOUNCED_FILES:
+        say(f"probing {len(paths):,} files", sys.stderr)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        told = dict(zip(paths, pool.map(_told, paths), strict=True))
+    by_kind = {each.modality: each for each in preprocess.values()}
 
-    def ask(file: tuple[Modality, str]) -> MediaInfo | MediaError:
-        kind, path = file
-        try:
-            info = probe(path)
-        except MediaError as error:
-            return error
+    def checked(kind: Modality, item: str, row: int) -> MediaInfo | MediaError:
+        path, region = path_and_region(item)
+        info = told[path]
+        if isinstance(info, MediaError):
+            return info
         sound_track = kind == "audio" and info.modality == "video" and info.has_audio
         if info.modality != kind and not sound_track:
             return MediaError(path, "probe", f"is {info.modality}, but stands for {kind}")
+        try:
+            if region is not None:
+                where = f"{samples.source}, row {row}"
+                region_spans(by_kind[kind], info, region, path, where)
+        except MediaError as error:
+            return error
         return info
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return dict(zip(files, pool.map(ask, files), strict=True))
+    wrong = {("", str(r)): MediaError(samples.source, "probe", t) for r, t in faults.items()}
+    return {key: checked(*key, row) for key, row in rows.items()} | wrong
+
+
+def _told(path: str) -> MediaInfo | MediaError:
+    try:
+        return probe(path)
+    except MediaError as error:
+        return error
 
 
 def report_bad_files(probed: Probed, source: str, on_error: OnError) -> None:
@@ -184,7 +206,16 @@ class MediaDataset(Dataset[Batch]):
         if field in self._in_cells:
             return preprocess.length(MediaInfo(preprocess.modality, "cell", text=item), None)
         info = self._info(preprocess.modality, item)
-        return 0 if info is None else preprocess.length(info, preprocess.spans(info)[0])
+        if info is None:
+            return 0
+        return preprocess.length(info, self._spans(preprocess, info, *path_and_region(item))[0])
+
+    def _spans(
+        self, preprocess: Preprocess, info: MediaInfo, path: str, region: Region | None
+    ) -> Sequence[AnySpan | None]:
+        if region is None:
+            return preprocess.spans(info)
+        return region_spans(preprocess, info, region, path, self._source)
 
     def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
@@ -235,13 +266,15 @@ class MediaDataset(Dataset[Batch]):
             raise self._failed[field, item]
         preprocess = self.preprocess[field]
         kind = preprocess.modality
-        source: Source = item
-        info = self._info(kind, item)
+        source: Source
         if field in self._in_cells:
             source = MediaFile.of_cell(f"{self._source}: {field} {brief(item)}", kind, item)
-            info = source.info
+            info, region = source.info, None
+        else:
+            info = self._info(kind, item)
+            source, region = path_and_region(item)
         assert info is not None
-        spans = preprocess.spans(info)
+        spans = self._spans(preprocess, info, str(source), region)
         values = preprocess(preprocess.load(source, self._drawn(spans, sample)))
         held = values.nbytes + (CACHED_CELL_BYTES + len(item)) * (field in self._in_cells)
         if len(spans) == 1 and held <= self._room:

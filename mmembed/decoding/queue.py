@@ -16,6 +16,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Generic, TypeVar
 
+from mmembed.decoding.groups import Decoded, Group, Wanted, groups
 from mmembed.decoding.messages import (
     SEND_BYTES,
     Answer,
@@ -30,8 +31,6 @@ from mmembed.media.task_outcome import Done, Failure
 Key = TypeVar("Key")
 
 MODULES = ["mmembed.decoding.worker"]  # imported once, for all processes
-GROUP_FILES = 16
-GROUP_BYTES = 256 << 10
 AHEAD_BYTES = 96 << 20
 AHEAD_TASKS = 64
 ATTEMPTS = 2
@@ -40,38 +39,6 @@ ADVICE = {"TimeoutError": "timeout", "MemoryError": "memory_mb"}
 # The model's threads wait for one another in every layer: a decoder that takes the core of one of
 # them holds up all. So decoders take what is left, which is also all there is while it waits.
 NICENESS = 10
-
-
-@dataclass(frozen=True)
-class Wanted(Generic[Key]):
-    """A file to decode.
-
-    Attributes:
-        key: comes back with the answer.
-        request: sent to a decode process.
-        size_bytes: of the file, 0 if it is not known.
-    """
-
-    key: Key
-    request: DecodeRequest
-    size_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Decoded(Generic[Key]):
-    """Some spans of a file, or why it has none.
-
-    Attributes:
-        key: of the file.
-        first: number of the first span.
-        answer: the values, or the problem.
-        is_last: whether nothing more comes of the file.
-    """
-
-    key: Key
-    first: int
-    answer: Answer
-    is_last: bool
 
 
 @dataclass(frozen=True)
@@ -114,12 +81,12 @@ class DecodeQueue(Generic[Key]):
         timeout_seconds: float,
         memory_bytes: int | None = None,
     ) -> None:
-        self._pool: GuardedPool[_Group[Key], Sequence[DecodeRequest], list[Answer]] = GuardedPool(
+        self._pool: GuardedPool[Group[Key], Sequence[DecodeRequest], list[Answer]] = GuardedPool(
             decode, workers, timeout_seconds, MODULES, NICENESS, memory_bytes
         )
         self._workers = workers
-        self._fresh: Iterator[_Group[Key]] = iter(())
-        self._again: deque[_Group[Key]] = deque()
+        self._fresh: Iterator[Group[Key]] = iter(())
+        self._again: deque[Group[Key]] = deque()
         self._fewest = self._depth = workers * 2 if workers else 1
         self._usual_bytes = SEND_BYTES
 
@@ -167,7 +134,7 @@ class DecodeQueue(Generic[Key]):
 
         No more than :attr:`has_room` asks for should be put in: what waits here takes memory.
         """
-        self._fresh = chain(self._fresh, _groups(files))
+        self._fresh = chain(self._fresh, groups(files))
         self._hand_out()
 
     def get(self) -> list[Decoded[Key]]:
@@ -201,24 +168,37 @@ class DecodeQueue(Generic[Key]):
                 return
             self._pool.submit(group, [wanted.request for wanted in group.files])
 
-    def _failed(self, group: _Group[Key], failure: Failure) -> list[Decoded[Key]]:
-        """Try the files again, each alone; a file that was tried often enough has a problem."""
+    def _failed(self, group: Group[Key], failure: Failure) -> list[Decoded[Key]]:
+        """Try the files again, each alone; what was tried often enough has a problem.
+
+        A file whose regions were wanted is asked for them one by one, so that the one that the
+        process is lost over has the problem, and the others go on.
+        """
         crashed = failure.error == "ProcessExpired"
-        if not group.files:  # all of them came before
+        files = group.left()
+        if not files:  # all of them came before
             return []
-        if len(group.files) > 1 or (crashed and group.attempts < ATTEMPTS):
-            self._again.extend(_Group([wanted], group.attempts + 1) for wanted in group.files)
+        alone, request = len(files) == 1, files[0].request
+        again = alone and request.regions and not request.one_by_one
+        if again or not alone or (crashed and group.attempts < ATTEMPTS):
+            if again:
+                files = [replace(files[0], request=replace(request, one_by_one=True))]
+            self._again.extend(Group([wanted], group.attempts + 1) for wanted in files)
             return []
-        (wanted,) = group.files
         problem = DecodeFailure(
             "decode",
             failure.error,
             failure.message,
             attempts=group.attempts,
-            modality=wanted.request.field,
+            modality=request.field,
             advice=ADVICE.get(failure.error, ""),
         )
-        return [Decoded(wanted.key, wanted.request.first, problem, True)]
+        others = [each for each in request.regions if each.number != group.begun]
+        if group.begun is None or not others:
+            return [group.take(problem)]
+        rest = replace(files[0], request=replace(request, regions=tuple(others)))
+        self._again.append(Group([rest], group.attempts))
+        return [Decoded(files[0].key, 0, problem, False, (group.begun,))]
 
     def _adapt(self, sent_bytes: int) -> None:
         """Have as many groups in flight as answers of this size fit into memory."""
@@ -229,46 +209,3 @@ class DecodeQueue(Generic[Key]):
 def start_ahead() -> None:
     """Start the process that those of all queues come from, and return while it gets ready."""
     start_server(MODULES)
-
-
-@dataclass
-class _Group(Generic[Key]):
-    """Files that are decoded in one task.
-
-    Attributes:
-        files: those of which not all came yet, with what is missing of the first.
-        attempts: how often they were handed out.
-        whole: number of files of which all came.
-    """
-
-    files: list[Wanted[Key]]
-    attempts: int = 1
-    whole: int = 0
-
-    def take(self, answer: Answer) -> Decoded[Key]:
-        """Return the next answer of the task as what came of its file."""
-        wanted = self.files[0]
-        first, is_last = wanted.request.first, True
-        if isinstance(answer, DecodeFailure):
-            answer = replace(answer, attempts=self.attempts)
-        else:
-            request = replace(wanted.request, first=first + answer.taken)
-            self.files[0] = replace(wanted, request=request)
-            is_last = request.first >= answer.count
-        if is_last:
-            del self.files[0]
-            self.whole += 1
-        return Decoded(wanted.key, first, answer, is_last)
-
-
-def _groups(files: Iterable[Wanted[Key]]) -> Iterator[_Group[Key]]:
-    group: list[Wanted[Key]] = []
-    size = 0
-    for wanted in files:
-        if group and (len(group) >= GROUP_FILES or size + wanted.size_bytes > GROUP_BYTES):
-            yield _Group(group)
-            group, size = [], 0
-        group.append(wanted)
-        size += wanted.size_bytes
-    if group:
-        yield _Group(group)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -22,6 +23,7 @@ from mmembed.decoding.messages import (
     DecodeRequest,
     Segments,
 )
+from mmembed.decoding.region_values import region_values
 from mmembed.errors import MediaError, Stage, TruncatedError
 from mmembed.media import progress
 from mmembed.media.file import MediaFile
@@ -38,7 +40,7 @@ class Decoder:
 
     The answers come in the order of the files. A long file has several, in the same piece or the
     next ones, one for each field at least; its last one is a failure, or has its last span. It is
-    opened and decoded once for all of them.
+    opened and decoded once for all of them, and so it is for all regions of it.
 
     Args:
         preprocess: by field; files of other modalities are problems.
@@ -74,7 +76,8 @@ class Decoder:
                     open_answer = answer
                 else:
                     open_answer.extend(answer)
-                if size + answer.size_bytes > self.send_bytes:  # no room for another like it
+                no_room = size + answer.size_bytes > self.send_bytes  # for another like it
+                if no_room or request.one_by_one:
                     yield piece
                     piece, size, open_answer = [], 0, None
         if piece:
@@ -94,19 +97,16 @@ class Decoder:
                     yield DecodeFailure("probe", "MediaError", refusal, modality=modality)
                     return
                 self._check_limits(file, info)
+                if request.regions:
+                    load, preprocess = partial(self._loaded, field, file), self.preprocess[field]
+                    yield from region_values(file, request, preprocess, info, load)
+                    return
+                if not self.allow_truncated:
+                    check_truncated(file.name, info, math.inf)
                 stage = "decode"
                 yield from self._load(file, request, field, info)
-        except MediaError as error:
-            by, advice = error.decoder, error.advice
-            yield DecodeFailure(error.stage, "MediaError", error.message, by, 1, modality, advice)
-        except MemoryError:
-            message = "needs more memory than a decode worker may take. Raise that limit."
-            yield DecodeFailure(
-                stage, "MemoryError", message, modality=modality, advice="memory_mb"
-            )
         except Exception as error:
-            message = str(error) or "no message"
-            yield DecodeFailure(stage, type(error).__name__, message, modality=modality)
+            yield DecodeFailure.of(error, stage, modality)
 
     def _opened(self, request: DecodeRequest) -> MediaFile:
         if request.content is None:
@@ -144,8 +144,6 @@ class Decoder:
             length = f"{info.duration_seconds:.0f} s, more than {self.max_seconds:.0f} s"
             message = f"lasts {length}. Cut it, or raise the limit of length."
             raise MediaError(name, "probe", message, advice="max_duration")
-        if not self.allow_truncated:
-            check_truncated(name, info, math.inf)
 
     def _load(
         self, file: MediaFile, request: DecodeRequest, field: str, info: MediaInfo
@@ -157,17 +155,16 @@ class Decoder:
         elif request.first >= len(rows):
             message = "changed while it was being read. Run again."
             yield DecodeFailure("decode", "MediaError", message, modality=modality)
+        about = replace(info, text=None)
         for name, few in groupby(rows[request.first :], key=itemgetter(0)):
             preprocess = self.preprocess[name]
             spans = [span for _, span in few]
-            made = Segments(preprocess.modality, len(rows), field_name=name)
+            made = partial(Segments, preprocess.modality, len(rows), field_name=name, info=about)
             with closing(self._loaded(name, file, spans)) as loaded:
                 for taken, (media, span, truncated) in enumerate(loaded, 1):
-                    one = replace(made, spans=[], values=[], words=[], truncated=truncated)
+                    one = made(truncated=truncated)
                     if media is not None:
-                        one.spans.append(span)
-                        one.values.append(preprocess(media))
-                        one.words.append(preprocess.words(media))
+                        one.add(span, preprocess(media), preprocess.words(media))
                     one.taken = len(spans) - taken + 1 if truncated else 1
                     if isinstance(span, Span):
                         progress.report(span.end_seconds)

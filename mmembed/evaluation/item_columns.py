@@ -6,6 +6,7 @@ This module knows nothing of vectors.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,37 @@ from mmembed.errors.plain_text import one_line
 from mmembed.store.column_types import is_word, is_word_list
 from mmembed.store.labels import Cell
 
-OF_CELL = "#"  # stands between the path of a manifest and the name of a cell in it
+OF_CELL = "#"  # stands between a path and the name of a cell or a region in it
 OF_SAMPLE = "id:"  # begins the name of a cell whose sample has an id
 
 
 def with_item_paths(rows: pa.Table) -> pa.Table:
-    """Return rows whose ``path`` names the item: a file, or a cell as ``manifest.csv#id:17#0``."""
-    if "cell" not in rows.column_names:
-        return rows
-    named = pc.binary_join_element_wise(rows["path"], rows["cell"], OF_CELL)
-    paths = pc.coalesce(named, rows["path"])
-    return rows.set_column(rows.column_names.index("path"), "path", paths)
+    """Return rows whose ``path`` names the item.
+
+    It is a file, a cell as ``manifest.csv#id:17#0``, or a region as ``film.mp4#t=1.5,3``.
+    """
+    for name in ("cell", "region"):
+        if name in rows.column_names:
+            named = pc.binary_join_element_wise(rows["path"], rows[name], OF_CELL)
+            paths = pc.coalesce(named, rows["path"])
+            rows = rows.set_column(rows.column_names.index("path"), "path", paths)
+    return rows
+
+
+def file_of(name: str, region: str | None) -> str:
+    """Return the path of the file that an item is, or is a region of."""
+    return name if region is None else name.removesuffix(f"{OF_CELL}{region}")
+
+
+def stem_of(name: str, cell: str | None, region: str | None) -> str | None:
+    """Return what an item has in common with others of its sample, as far as names tell.
+
+    It is the stem of a file, with the region if it is one, and the id of the sample of a cell.
+    """
+    if cell is not None:
+        return sample_of(cell)
+    stem = PurePosixPath(file_of(name, region)).stem
+    return stem if region is None else f"{stem}{OF_CELL}{region}"
 
 
 def sample_of(cell: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -18,9 +17,10 @@ import pyarrow.compute as pc
 from mmembed.errors import StoreError
 from mmembed.evaluation.item_columns import (
     codes,
+    file_of,
     numbers,
-    sample_of,
     segment_indices,
+    stem_of,
     texts,
     whole_texts,
     with_item_paths,
@@ -40,8 +40,9 @@ Notion = Literal["label", "group", "stem"]
 Pool = Literal["mean", "max", "moments"]
 NOTIONS: tuple[Notion, ...] = ("label", "group", "stem")
 SPANS = {"start": "start_s", "end": "end_s", "start_char": "start_char", "end_char": "end_char"}
-COLUMNS = ("path", "cell", "field", "kind", *ABOUT, "text", *SPANS)
-READ_COLUMNS = ["field", "cell", "segment_index", *SPANS.values(), *ABOUT, "text", "caption"]
+COLUMNS = ("path", "cell", "region", "field", "kind", *ABOUT, "text", *SPANS)
+READ_COLUMNS = ["field", "cell", "region", "segment_index", *SPANS.values(), *ABOUT]
+READ_COLUMNS += ["text", "caption"]
 SORTING = ("field", "path", "modality", "segment_index")
 READ_ROWS = 1 << 14
 
@@ -54,9 +55,10 @@ class Items:
         vectors: float32 ``(items, dim)``, the mean of a file's segments scaled to unit length.
         segments: the unit vectors of each item, if its best pair of them is what is ranked; None
             where ``vectors`` are.
-        path: of each file, relative to the source, or ``manifest.csv#id:17#0`` of a cell;
-            ascending within a field.
+        path: of each file, relative to the source, ``manifest.csv#id:17#0`` of a cell, or
+            ``film.mp4#t=1.5,3`` of a region; ascending within a field.
         cell: the name of each cell in its manifest; None of a file.
+        region: the name of each region of a file; None of a whole file.
         field: of each item.
         kind: the modality of each item.
         label: text or None, of each; its labels with commas between, if it has several.
@@ -78,6 +80,7 @@ class Items:
     segments: Bags | None
     path: np.ndarray
     cell: np.ndarray
+    region: np.ndarray
     field: np.ndarray
     kind: np.ndarray
     label: np.ndarray
@@ -106,8 +109,9 @@ class Items:
         """One of these in a word: ``file``, ``cell``, ``moment``, or ``item`` if they differ."""
         if not (np.isnan(self.start) & np.isnan(self.start_char)).all():
             return "moment"
-        cells = sum(cell is not None for cell in self.cell)
-        return "file" if cells == 0 else "cell" if cells == len(self) else "item"
+        named = (self.cell, self.region)
+        cells, regions = (sum(name is not None for name in names) for names in named)
+        return "file" if cells + regions == 0 else "cell" if cells == len(self) else "item"
 
     @property
     def ranked(self) -> Ranked:
@@ -142,11 +146,10 @@ class Items:
     def keys(self, notion: Notion) -> np.ndarray:
         """Return integer codes ``(items,)`` of the labels, groups or stems, -1 if unknown.
 
-        Several labels together have one code. The stem of a cell is the id of its sample.
+        Several labels together have one code.
         """
         if notion == "stem":
-            pairs = zip(self.path, self.cell, strict=True)
-            stems = [PurePosixPath(p).stem if c is None else sample_of(c) for p, c in pairs]
+            stems = list(map(stem_of, self.path, self.cell, self.region))
             return codes(pa.array(stems, pa.string()))
         return codes(pa.array(self.label if notion == "label" else self.group, pa.string()))
 
@@ -157,9 +160,13 @@ class Items:
         return LabelCodes.of_padded(self.keys(notion)[:, None])
 
     def groups(self) -> np.ndarray:
-        """Return text ``(items,)``, the same for what is one thing: its group, else its path."""
-        pairs = zip(self.group, self.path, strict=True)
-        return np.array([path if group is None else group for group, path in pairs], dtype=object)
+        """Return text ``(items,)``, the same for what is one thing: its group, else its file."""
+        pairs = zip(self.group, self.files(), strict=True)
+        return np.array([file if group is None else group for group, file in pairs], dtype=object)
+
+    def files(self) -> list[str]:
+        """Return the path of each item's file; the name of a cell."""
+        return list(map(file_of, self.path, self.region))
 
     def own(self, targets: Items) -> np.ndarray:
         """Return, of each item, the range ``(items, 2)`` of targets of the same file."""
@@ -224,6 +231,7 @@ def read_items(
         segments,
         path=rows["path"].to_numpy()[first],
         cell=words(rows, "cell", table.name)[first],
+        region=words(rows, "region", table.name)[first],
         field=rows["field"].to_numpy()[first],
         kind=rows["modality"].to_numpy()[first],
         text=whole_texts(texts(rows, table.name), characters, order, starts),

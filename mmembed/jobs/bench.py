@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +28,13 @@ from mmembed.embedding.plan.listing import Listing, list_source
 from mmembed.embedding.settings import Machine, RowOptions
 from mmembed.errors import ConfigError, ManifestError, MediaError, SpaceError
 from mmembed.media.file import MediaFile
-from mmembed.media.probe import probe
+from mmembed.media.probe import MediaInfo, probe
+from mmembed.media.regions import region_named
 from mmembed.media.source_file import File
+from mmembed.media.spans import AnySpan
 from mmembed.paths import place
+from mmembed.preprocess.base import Preprocess
+from mmembed.preprocess.regions import region_spans
 from mmembed.space.loading import load_space
 from mmembed.space.space import Space
 from mmembed.space.space_json import Precision, read_card, trusted_packages
@@ -140,7 +144,7 @@ def bench(
     fields = read_card(space, trusted_packages(machine.trust))["fields"]
     listing = list_source(place(source), place(source) / ".no-dataset", fields)
     began = time.perf_counter()
-    listed = [file for file in listing if not file.problem]
+    listed = [file for file in listing if not file.problem and not file.fault]
     seconds = {"list": (time.perf_counter() - began) / max(len(listed), 1)}
     chosen = np.random.default_rng(seed).permutation(len(listed))[:files]
     sample = [listed[i] for i in sorted(chosen.tolist())]
@@ -175,12 +179,18 @@ def _decoded(sample: list[File], model: Space) -> tuple[Counter[str], Items]:
                 info = probe(source)
                 name = model.field_of(file.field or info.modality)
                 work = preprocess[name]
-                media = [work.load(source, span) for span in work.spans(info)]
+                media = [work.load(source, span) for span in _spans(work, info, file)]
             with _timed(cost, "transform"):
                 items.append((name, [work(each) for each in media]))
         except (MediaError, SpaceError, OSError):
             continue
     return cost, items
+
+
+def _spans(work: Preprocess, info: MediaInfo, file: File) -> Sequence[AnySpan | None]:
+    if file.region is None:
+        return work.spans(info)
+    return region_spans(work, info, region_named(file.region), file.path, file.where)
 
 
 def _opened(file: File) -> MediaFile:

@@ -60,6 +60,12 @@ class MediaInfo:
     sound_seconds: float | None = None
     text: str | None = None
 
+    @property
+    def lasts_seconds(self) -> float | None:
+        """The end of the sound or of the pictures, whichever ends later."""
+        ends = [end for end in (self.duration_seconds, self.sound_seconds) if end is not None]
+        return max(ends, default=None)
+
 
 class MediaFile:
     """A media file that is open for reading, until it is closed or its ``with`` block ends.

@@ -21,6 +21,7 @@ from mmembed.media.pixels import SIDEWAYS, orientation, upright_rgb
 from mmembed.media.tiff import Page, find_page, read_page
 
 PNG_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}  # chunks
+PNG_MARK_BYTES = 8
 
 
 class Picture:
@@ -49,15 +50,21 @@ class Picture:
 
 
 class PillowPicture(Picture):
-    """A picture that Pillow opened."""
+    """A picture that Pillow opened.
+
+    Args:
+        image: not decoded yet.
+        said_before: whether all that it says of itself stands before its pixels. PNG may keep
+            EXIF behind them, and Pillow decodes them all to look there.
+    """
 
     decoder = "pillow"
 
-    def __init__(self, image: Image.Image) -> None:
-        # PNG may keep EXIF behind its pixels, and Pillow would decode them all to look there;
-        # of a TIFF Pillow gives the size as shown
-        known = "exif" in image.info if image.format == "PNG" else image.format != "TIFF"
-        super().__init__(*image.size, orientation(image) if known else 1)
+    def __init__(self, image: Image.Image, said_before: bool = True) -> None:
+        turned = 1  # of a TIFF Pillow gives the size as shown
+        if image.format != "TIFF":
+            turned = orientation(image, undecoded=image.format == "PNG" and said_before)
+        super().__init__(*image.size, turned)
         self.image = image
 
     def rgb(self, min_side: int | None, to_srgb: bool) -> np.ndarray:
@@ -209,7 +216,7 @@ def _picture(file: MediaFile, kind: str, stage: Stage, with_texts: bool) -> Iter
     with image:
         if page is not None and page.index:
             image.seek(page.index)
-        yield PillowPicture(image)
+        yield PillowPicture(image, kind != "png" or _says_all_before(file))
 
 
 def _page(file: MediaFile) -> Page | None:
@@ -229,12 +236,29 @@ def _of_safe_size(picture: Picture) -> Picture:
 
 def _without_texts(file: MediaFile) -> io.BytesIO:
     """Return a PNG file without its texts, of which Pillow refuses those of a megabyte."""
-    kept, at = io.BytesIO(), 8
-    kept.write(file.read_at(0, at))
-    while len(head := file.read_at(at, 8)) == 8:
-        size = 12 + int.from_bytes(head[:4], "big")
-        if head[4:] not in PNG_TEXTS:
+    kept = io.BytesIO()
+    kept.write(file.read_at(0, PNG_MARK_BYTES))
+    for kind, at, size in _png_chunks(file):
+        if kind not in PNG_TEXTS:
             kept.write(file.read_at(at, size))
-        at += size
     kept.seek(0)
     return kept
+
+
+def _says_all_before(file: MediaFile) -> bool:
+    """Return whether no EXIF or text of a PNG file stands behind its pixels."""
+    behind = False
+    for kind, _, _ in _png_chunks(file):
+        if behind and (kind == b"eXIf" or kind in PNG_TEXTS):
+            return False
+        behind |= kind == b"IDAT"
+    return True
+
+
+def _png_chunks(file: MediaFile) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind of each chunk of a PNG file, where it begins, and its bytes in all."""
+    at = PNG_MARK_BYTES
+    while len(head := file.read_at(at, 8)) == 8:
+        size = 12 + int.from_bytes(head[:4], "big")
+        yield head[4:], at, size
+        at += size

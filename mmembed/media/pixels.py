@@ -26,10 +26,16 @@ TRANSPARENT = ("RGBA", "LA", "PA", "RGBa", "La")
 ALIKE = 2  # levels of 255 that colours of a profile may differ by from sRGB to be taken as they are
 
 
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation 1–8 of an image, 1 if it has none or its EXIF is broken."""
+def orientation(image: Image.Image, *, undecoded: bool = False) -> int:
+    """Return the EXIF orientation 1–8 of an image, 1 if it has none or its EXIF is broken.
+
+    Args:
+        image: to ask.
+        undecoded: of a PNG, go by what stands before its pixels, and do not decode these.
+    """
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        exif = Image.Image.getexif(image) if undecoded else image.getexif()
+        return int(exif.get(ExifTags.Base.Orientation, 1))
     except Exception:  # broken EXIF must not cost the picture
         return 1
 

@@ -41,6 +41,10 @@ class File(NamedTuple):
         field: the field of the space that a manifest names it for; None to find out.
         cell: the name of an item in a cell of the manifest; None for a file.
         content: that item.
+        region: the name of the region of it that is wanted, as of :mod:`mmembed.media.regions`;
+            None for all of it.
+        fault: why the row of the manifest that names it can't be right; empty if it can.
+        where: names that row in errors, where there is a region.
     """
 
     path: str
@@ -55,10 +59,13 @@ class File(NamedTuple):
     field: str | None = None
     cell: str | None = None
     content: str | None = None
+    region: str | None = None
+    fault: str = ""
+    where: str = ""
 
     @property
     def unit(self) -> str:
-        """A name of the file or the item that no other one of the source has."""
+        """A name of the file or the item that no other one of the source has, but its regions."""
         return unit_name(self.path, self.cell)
 
     @property
@@ -72,12 +79,13 @@ class File(NamedTuple):
 
         Like any ``hash``, it holds for one process.
         """
-        return file_key(self.unit, self.field, self.size, self.state)
+        return file_key(self.unit, self.field, self.size, self.state, self.region)
 
     @property
     def digest(self) -> bytes:
         """A hash of what :attr:`key` stands for, the same everywhere, 16 bytes."""
         text = "\0".join((self.unit, self.field or "", str(self.size), str(self.state)))
+        text += "" if self.region is None else f"\0{self.region}"
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
@@ -86,7 +94,13 @@ def unit_name(path: str, cell: str | None) -> str:
     return path if cell is None else f"{path}\0{cell}"
 
 
-def file_key(unit: str, field: str | None, size: int | None, state: int | str | None) -> int:
+def file_key(
+    unit: str,
+    field: str | None,
+    size: int | None,
+    state: int | str | None,
+    region: str | None = None,
+) -> int:
     """Return :attr:`File.key` of a row's columns.
 
     Args:
@@ -94,8 +108,9 @@ def file_key(unit: str, field: str | None, size: int | None, state: int | str | 
         field: None where a folder was listed.
         size: in bytes.
         state: as :attr:`File.state`.
+        region: as :attr:`File.region`.
     """
-    return hash((unit, field, size, state)) & KEY_BITS
+    return hash((unit, field, size, state, region)) & KEY_BITS
 
 
 def status(path: str, location: str) -> File:

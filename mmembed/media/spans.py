@@ -1,7 +1,7 @@
-"""Spans of long media and texts, and times of frames: pure arithmetic on seconds and characters.
+"""Spans of long media and texts, boxes of pictures, times of frames: pure arithmetic.
 
 Spans are half-open. Those of media are ``[start_seconds, end_seconds)``, measured from the first
-sample or frame; those of texts are ``[start_char, end_char)``.
+sample or frame; those of texts are ``[start_char, end_char)``. Boxes are in pixels.
 This module knows nothing of files, rates or decoders.
 """
 
@@ -49,7 +49,23 @@ class TextSpan:
             )
 
 
-AnySpan = Span | TextSpan
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of an upright picture, in pixels from its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def edges(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom, each at the nearest border between pixels."""
+        right, bottom = self.x + self.width, self.y + self.height
+        return round(self.x), round(self.y), round(right), round(bottom)
+
+
+AnySpan = Span | TextSpan | Box
 
 
 def cut(

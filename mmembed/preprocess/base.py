@@ -34,10 +34,12 @@ class Preprocess(ABC):
         modality: the kind of the items.
         varies: whether values differ in length, so that a batch is padded and has a mask.
         is_fitted: whether it can be used; one that learns from data can't before it did.
+        takes_boxes: whether :meth:`load` cuts a picture to a :class:`~mmembed.media.spans.Box`.
     """
 
     modality: ClassVar[Modality]
     varies: ClassVar[bool] = True
+    takes_boxes: ClassVar[bool] = False
     min_seconds = 0.0
     is_fitted = True
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 from PIL import Image
 
-from mmembed.errors import ConfigError
+from mmembed.errors import ConfigError, MediaError
+from mmembed.media.file import opened
 from mmembed.media.image import decode_image
 from mmembed.media.probe import Source
-from mmembed.media.spans import AnySpan
+from mmembed.media.regions import box_fault
+from mmembed.media.spans import AnySpan, Box
 from mmembed.modality import Modality
 from mmembed.preprocess.base import LEFT_OUT_IF_USUAL, Preprocess
 
@@ -45,6 +48,7 @@ class ImagePreprocess(Preprocess):
 
     modality: ClassVar[Modality] = "image"
     varies: ClassVar[bool] = False
+    takes_boxes: ClassVar[bool] = True
 
     size: int = 224
     resize: Literal["crop", "pad", "squash"] = "crop"
@@ -66,9 +70,26 @@ class ImagePreprocess(Preprocess):
     def load(
         self, source: Source, span: AnySpan | None = None, *, allow_truncated: bool = False
     ) -> np.ndarray:
-        """Decode a picture ``(height, width, 3)``, no larger than needed."""
+        """Decode a picture ``(height, width, 3)``, no larger than needed, or a box."""
+        if isinstance(span, Box):
+            return next(self.stream(source, [span]))
         min_side = math.ceil(self.size / self.crop_fraction)
         return decode_image(source, min_side=min_side, to_srgb=self.to_srgb)
+
+    def stream(self, source: Source, spans: Sequence[AnySpan | None]) -> Iterator[np.ndarray]:
+        """Yield boxes of a picture, which is decoded once for all of them, or all of it."""
+        with opened(source) as file:
+            whole: np.ndarray | None = None
+            for span in spans:
+                if not isinstance(span, Box):
+                    yield self.load(file, span)
+                    continue
+                if whole is None:
+                    whole = decode_image(file, to_srgb=self.to_srgb)
+                if fault := box_fault(span, whole.shape[1], whole.shape[0]):
+                    raise MediaError(file.name, "decode", fault)
+                left, top, right, bottom = span.edges
+                yield whole[top:bottom, left:right]
 
     def __call__(self, media: np.ndarray) -> np.ndarray:
         """Return values ``(3, size, size)`` of uint8 for a picture ``(height, width, 3)``."""

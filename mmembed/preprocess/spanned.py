@@ -29,11 +29,24 @@ class SpannedPreprocess(Preprocess):
         They begin with the file, or with the track where that begins ``min_seconds`` later.
         """
         begin, end = self.begin_and_end(info)
-        if end is None:
-            return [None]
-        late = begin if begin >= max(self.min_seconds, LATE_SECONDS) else 0.0
-        spans = cut(end - late, self.segment_seconds, self.hop_seconds, self.min_seconds)
-        return [Span(s.index, s.start_seconds + late, s.end_seconds + late) for s in spans]
+        return [None] if end is None else [*self.spans_between(0.0, end, begin)]
+
+    def spans_between(self, start: float, end: float, begin: float) -> list[Span]:
+        """Return the spans of a part of a file, as if it were cut out, on the clock of the file.
+
+        Args:
+            start: seconds where the part starts.
+            end: seconds where it ends, no later than the file.
+            begin: seconds where the track begins, before ``end``.
+        """
+        if begin - start >= max(self.min_seconds, LATE_SECONDS):
+            start = begin
+        spans = cut(end - start, self.segment_seconds, self.hop_seconds, self.min_seconds)
+        ends = [*(start + span.end_seconds for span in spans[:-1]), end]
+        return [
+            Span(span.index, start + span.start_seconds, stop)
+            for span, stop in zip(spans, ends, strict=True)
+        ]
 
     def begin_and_end(self, info: MediaInfo) -> tuple[float, float | None]:
         """Return when what this preprocess takes of a file begins and ends, in seconds."""

@@ -32,6 +32,12 @@ def is_number(kind: pa.DataType) -> bool:
     return _is(_stored(kind), NUMBERS)
 
 
+def is_numbers(kind: pa.DataType) -> bool:
+    """Return whether values of this type are lists of numbers, or all missing."""
+    kind = _stored(kind)
+    return types.is_null(kind) or (_is(kind, LISTS) and is_number(kind.value_type))
+
+
 def is_word(kind: pa.DataType) -> bool:
     """Return whether a value of this type is one text, number, time or nothing."""
     kind = _values(kind)
@@ -56,7 +62,7 @@ def vector_length(kind: pa.DataType) -> int | None:
     return kind.list_size if types.is_fixed_size_list(kind) else -1
 
 
-TEXT_COLUMNS = ("id", "path", "modality", "field", "cell", "text")
+TEXT_COLUMNS = ("id", "path", "modality", "field", "region", "cell", "text")
 Rule = tuple[Callable[[pa.DataType], bool], str, pa.DataType | None]
 RULES: Mapping[str, Rule] = {  # whether a type fits, what it holds in words, and what it becomes
     **{name: (is_text, "text", pa.string()) for name in TEXT_COLUMNS},
@@ -67,6 +73,12 @@ RULES: Mapping[str, Rule] = {  # whether a type fits, what it holds in words, an
     "end_char": (is_number, "whole numbers", pa.int64()),
     "size": (is_number, "whole numbers", pa.int64()),
     "mtime_ns": (is_number, "whole numbers", pa.int64()),
+    "width": (is_number, "pixels", pa.int32()),
+    "height": (is_number, "pixels", pa.int32()),
+    "duration_s": (is_number, "seconds", pa.float64()),
+    "sample_rate": (is_number, "whole numbers", pa.int32()),
+    "frame_rate": (is_number, "frames a second", pa.float64()),
+    "box": (is_numbers, "lists of numbers", pa.list_(pa.float64())),
     "embedding": (lambda kind: vector_length(kind) is not None, "vectors of floats", None),
 }
 NEVER_NULL = ("id", "path", "modality")

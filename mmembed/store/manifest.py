@@ -4,7 +4,8 @@ A *sample* is a row with any subset of media plus ``id``, ``label``, ``group`` a
 column of media is called as the field of a space that takes it, or as its kind: ``image``,
 ``audio`` and ``video`` hold a path, relative to the manifest's folder; ``text`` holds the text
 itself, or a list of several; ``category`` holds an id, a list of tags, or tags with weights (see
-:mod:`mmembed.store.cells`). Columns whose names start with ``meta_`` are carried through; any
+:mod:`mmembed.store.cells`). A row may be of a span or a box of its files
+(:mod:`mmembed.store.regions`). Columns whose names start with ``meta_`` are carried through; any
 other name is refused, since it is nearly always a misspelling.
 """
 
@@ -25,6 +26,8 @@ from mmembed.paths import Place, place
 from mmembed.store.cells import contents, labels, texts
 from mmembed.store.external import read_table, way_out
 from mmembed.store.labels import ABOUT, SPLIT_NAMES, SPLITS, read_cells, spelled
+from mmembed.store.regions import COLUMNS as REGION_COLUMNS
+from mmembed.store.regions import with_regions
 
 USUAL = ("image", "audio", "video", "text")  # columns that every manifest has, maybe empty
 MEDIA: tuple[Modality, ...] = USUAL[:3]  # those of them that hold paths
@@ -41,7 +44,8 @@ def read_manifest(
     Columns are strings, as CSV and JSONL have them written; those of texts, ids and labels are
     lists of strings if a cell of them holds several, and ids are as
     :func:`mmembed.store.cells.contents` writes them. What labels, groups and splits mean is for
-    :mod:`mmembed.store.labels` to say.
+    :mod:`mmembed.store.labels` to say. Regions are as
+    :func:`mmembed.store.regions.with_regions` adds them.
 
     Args:
         path: of the manifest.
@@ -64,12 +68,12 @@ def read_manifest(
     except StoreError as error:
         raise ManifestError(str(error)) from None
     _check_columns(table.column_names, path, known)
-    table = _complete(table, path, known, fields)
+    samples = _complete(table, path, known, fields)
     if label_separator:
-        at = table.column_names.index("label")
-        table = table.set_column(at, "label", labels(table["label"], label_separator))
-    _check_rows(table, path, known)
-    return table
+        at = samples.column_names.index("label")
+        samples = samples.set_column(at, "label", labels(samples["label"], label_separator))
+    _check_rows(samples, path, known)
+    return with_regions(samples, table, known, path)
 
 
 def field_columns(table: pa.Table, fields: Fields, source: Place) -> dict[str, str]:
@@ -119,7 +123,7 @@ def _check_columns(names: Sequence[str], path: Place, known: Fields) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ManifestError(f"{path}: column {twice[0]} is there twice; keep one of them")
-    columns = ["id", *known, *ABOUT]
+    columns = ["id", *known, *ABOUT, *REGION_COLUMNS]
     for name in names:
         if name not in columns and not name.startswith("meta_"):
             near = difflib.get_close_matches(name, columns, n=1)

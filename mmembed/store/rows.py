@@ -10,22 +10,30 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmembed.store.schema import ERROR_SCHEMA
+from mmembed.media.regions import region_order
+from mmembed.store.schema import ERROR_SCHEMA, NULL_IF_LEFT_OUT
 
 ID_BYTES = 16
 KEY = ("path", "field", "segment_index")
 
 
-def row_id(path: str, field: str, segment_index: int | None, cell: str | None = None) -> str:
+def row_id(
+    path: str,
+    field: str,
+    segment_index: int | None,
+    cell: str | None = None,
+    region: str | None = None,
+) -> str:
     """Return the stable id of a row: 32 hexadecimal digits of a hash.
 
     Args:
         path: of its file.
         field: that embedded it.
-        segment_index: which segment of the file it is; None for the whole.
+        segment_index: which segment of the file or region it is; None for the whole.
         cell: the name of an item in a cell, which then counts in place of the path.
+        region: the name of the region of the file that it is; None for all of it.
     """
-    return _row_hash(path, field, segment_index, cell).hex()
+    return _row_hash(path, field, segment_index, cell, region).hex()
 
 
 def row_ids(
@@ -33,10 +41,12 @@ def row_ids(
     fields: Iterable[str],
     segment_indices: Iterable[int | None],
     cells: Iterable[str | None] | None = None,
+    regions: Iterable[str | None] | None = None,
 ) -> pa.Array:
     """Return the :func:`row_id` of each row, as strings ``(rows,)``; no Python text for each."""
     cells = repeat(None) if cells is None else cells
-    digests = b"".join(map(_row_hash, paths, fields, segment_indices, cells))
+    regions = repeat(None) if regions is None else regions
+    digests = b"".join(map(_row_hash, paths, fields, segment_indices, cells, regions))
     rows = len(digests) // ID_BYTES
     ends = np.arange(0, 2 * len(digests) + 1, 2 * ID_BYTES, dtype=np.int32)
     return pa.StringArray.from_buffers(
@@ -44,23 +54,27 @@ def row_ids(
     )
 
 
-def _row_hash(path: str, field: str, segment_index: int | None, cell: str | None) -> bytes:
+def _row_hash(
+    path: str, field: str, segment_index: int | None, cell: str | None, region: str | None
+) -> bytes:
     item = path if cell is None else f"\0{cell}"  # no path begins with a null byte
     key = f"{item}\0{field}\0{'' if segment_index is None else segment_index}"
+    key += "" if region is None else f"\0{region}"
     return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=ID_BYTES).digest()
 
 
 def rows_table(
     columns: Mapping[str, Sequence[Any]], vectors: np.ndarray, carried: pa.Table, schema: pa.Schema
 ) -> pa.Table:
-    """Return the rows of a part, sorted by path, field, cell and segment.
+    """Return the rows of a part, sorted by path, field, cell, start of the region and segment.
 
     Vectors that come in that order, in one piece and of the schema's type are not copied: the
     table looks into ``vectors``, which must stay as it is until the table is written.
 
     Args:
         columns: those of the schema by name, but for ``id`` and ``embedding``, of equal length
-            ``rows``; others are ignored.
+            ``rows``; others are ignored. Those of regions and of the source file are null if
+            they lack.
         vectors: float ``(rows, dim)``.
         carried: the other columns of the schema, a row each.
         schema: what :func:`mmembed.store.schema.row_schema` returned.
@@ -76,15 +90,22 @@ def rows_table(
     wrong = {name: length for name, length in lengths.items() if length != len(vectors)}
     if vectors.ndim != 2 or wrong:
         raise ValueError(f"vectors {vectors.shape} do not go with columns of {wrong or lengths}")
-    parts = ((cell or "" for cell in cells), (index or 0 for index in segments))
+    regions = columns.get("region") or [None] * len(paths)
+    parts = (
+        (cell or "" for cell in cells),
+        map(region_order, regions),
+        (index or 0 for index in segments),
+    )
     keys = list(zip(paths, fields, *parts, strict=True))
     order = sorted(range(len(keys)), key=keys.__getitem__)
-    arrays = {"id": row_ids(paths, fields, segments, cells)}
+    arrays = {"id": row_ids(paths, fields, segments, cells, regions)}
     for field in schema:
         if field.name in columns:
             arrays[field.name] = pa.array(columns[field.name], field.type)
         elif field.name in carried.column_names:
             arrays[field.name] = carried[field.name].combine_chunks().cast(field.type)
+        elif field.name in NULL_IF_LEFT_OUT:
+            arrays[field.name] = pa.nulls(len(vectors), field.type)
     if order != list(range(len(order))):
         places = pa.array(order, pa.int64())
         arrays = {name: values.take(places) for name, values in arrays.items()}

@@ -3,15 +3,24 @@
 ==================  ==================================  =========================================
 column              type                                what it says
 ==================  ==================================  =========================================
-id                  string                              hash of path (or cell), field and segment
+id                  string                              hash of path (or cell), field, region and
+                                                        segment
 path                string                              POSIX, relative to the source root; of an
                                                         item in a cell, the manifest
 modality            string                              image, audio, video, text, category …
 field               string                              the field of the space that embedded it
 segment_index       int32                               null for what is taken whole
 start_s, end_s      float64                             the span, in seconds; null likewise
+region              string                              the part of the file that a manifest asks
+                                                        for: ``t=1.5,3``, ``xywh=10,20,30,40``
+box                 fixed_size_list<double, 4>          x, y, width, height of such a part of a
+                                                        picture, in pixels
 embedding           fixed_size_list<float32, dim>       the vector, of unit length
 size, mtime_ns      int64                               the file as it was read
+width, height       int32                               pixels of the source file's picture, upright
+duration_s          float64                             seconds that the source file lasts
+sample_rate         int32                               of its sound, in Hz
+frame_rate          float64                             of its pictures, a second
 truncated           bool                                with ``allow_truncated``: it stops early
 checksum            string                              hash of the content: with ``checksum``, and
                                                         of items in cells
@@ -24,7 +33,9 @@ label, group, …     as in the source                    carried through
 ==================  ==================================  =========================================
 
 The columns from ``cell`` on are there where the space has a field of texts or ids. Rows from before
-there were fields have no column ``field``: theirs is ``modality``.
+there were fields have no column ``field``: theirs is ``modality``. Those from ``width`` on are null
+where they do not apply or the file does not say. They, ``region`` and ``box`` are absent in older
+parts.
 """
 
 from __future__ import annotations
@@ -50,10 +61,19 @@ ROW_FIELDS: tuple[pa.Field, ...] = (
     pa.field("segment_index", pa.int32()),
     pa.field("start_s", pa.float64()),
     pa.field("end_s", pa.float64()),
+    pa.field("region", pa.string()),
+    pa.field("box", pa.list_(pa.field("element", pa.float64()), 4)),
     pa.field("size", pa.int64()),
     pa.field("mtime_ns", pa.int64()),
+    pa.field("width", pa.int32()),
+    pa.field("height", pa.int32()),
+    pa.field("duration_s", pa.float64()),
+    pa.field("sample_rate", pa.int32()),
+    pa.field("frame_rate", pa.float64()),
 )
-LATER = frozenset({"field"})  # columns that datasets from before they were added do not have
+OF_SOURCE_FILE = frozenset({"width", "height", "duration_s", "sample_rate", "frame_rate"})
+NULL_IF_LEFT_OUT = OF_SOURCE_FILE | {"region", "box"}
+LATER = NULL_IF_LEFT_OUT | {"field"}  # columns that older datasets do not have
 CELL_FIELDS: tuple[pa.Field, ...] = (
     pa.field("cell", pa.string()),
     pa.field("text", pa.string()),
@@ -66,6 +86,7 @@ ERROR_SCHEMA = pa.schema(
         pa.field("modality", pa.string()),
         pa.field("field", pa.string()),
         pa.field("cell", pa.string()),
+        pa.field("region", pa.string()),
         pa.field("stage", pa.string(), nullable=False),
         pa.field("error", pa.string(), nullable=False),
         pa.field("message", pa.string(), nullable=False),

@@ -24,6 +24,7 @@ from mmembed.data.manifest import Samples, read_samples
 from mmembed.data.samples import MediaDataset, OnError, probe_files, report_bad_files
 from mmembed.errors import ConfigError, ManifestError, MmembedError
 from mmembed.errors.plain_text import say
+from mmembed.media.regions import path_and_region
 from mmembed.preprocess.base import Preprocess
 from mmembed.store.cells import items_of
 
@@ -151,6 +152,8 @@ class MediaDataModule(pl.LightningDataModule):
                     "preprocess has to learn. Fill its column, or leave it out of the space."
                 )
             items = (item for cell in column for item in items_of(cell.as_py()))
+            if field not in train.in_cells:
+                items = (path_and_region(item)[0] for item in items)
             fitted = preprocess.fitted(items)
             if fitted is not preprocess:
                 self.preprocess[field] = self.learnt[field] = fitted

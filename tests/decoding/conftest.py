@@ -19,6 +19,7 @@ from tests.media.conftest import (  # noqa: F401
     encode_video,
     faststart,
     numbered,
+    numbers,
     pcm,
     picture,
     tone,

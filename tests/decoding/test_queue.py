@@ -13,16 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.decoding import queue as queues
+from mmembed.decoding.groups import GROUP_BYTES, GROUP_FILES, Decoded, Wanted
 from mmembed.decoding.messages import Answer, DecodeFailure, DecodeRequest, Segments
-from mmembed.decoding.queue import (
-    AHEAD_TASKS,
-    GROUP_BYTES,
-    GROUP_FILES,
-    Decoded,
-    DecodeQueue,
-    Wanted,
-    start_ahead,
-)
+from mmembed.decoding.queue import AHEAD_TASKS, DecodeQueue, start_ahead
 from tests.decoding.scripted import ScriptedDecoder
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from mmembed.decoding import queue as queues
+from mmembed.decoding.groups import GROUP_BYTES, Decoded
 from mmembed.decoding.messages import Answer, DecodeFailure, DecodeRequest, Segments
-from mmembed.decoding.queue import GROUP_BYTES, Decoded, DecodeQueue, InWork
+from mmembed.decoding.queue import DecodeQueue, InWork
 from tests.decoding.scripted import ScriptedDecoder
 from tests.decoding.test_queue import drained, wanted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,18 @@ import numpy as np
 import pytest
 import soundfile
 from PIL import Image
+
+from mmembed import embed
+from tests.media.conftest import (  # noqa: F401
+    encode_sound,
+    encode_video,
+    numbered,
+    numbers,
+    pcm,
+    picture,
+    png_chunk,
+    tone,
+)
 
 
 def write_picture(path: Path, seed: int, size: tuple[int, int] = (40, 31)) -> None:
@@ -100,3 +112,14 @@ class Blindness:
 @pytest.fixture
 def blindness(monkeypatch: pytest.MonkeyPatch) -> Blindness:
     return Blindness(monkeypatch)
+
+
+@pytest.fixture
+def run(tiny_space_folder: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Embed a manifest into ``out``."""
+
+    def go(source: Path, **options: Any) -> Any:
+        out = options.pop("out", tmp_path / "out")
+        return embed(source, out, space=tiny_space_folder, **{"workers": 0, **options})
+
+    return go

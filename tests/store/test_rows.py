@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.store.rows import row_id, row_ids, rows_table
-from mmembed.store.schema import row_schema
+from mmembed.store.schema import OF_SOURCE_FILE, row_schema
 from tests.store.parts import LABEL, PROVENANCE
 
 
@@ -102,6 +102,7 @@ def test_rows_in_any_order_are_those_of_a_plain_sort(rows: list, ordered: bool, 
         | {"field": rows[place][1]}
         | {"id": row_id(*rows[place]), "label": f"{place}", "embedding": vectors[place].tolist()}
         | dict.fromkeys(("start_s", "end_s", "size", "mtime_ns"), place)
+        | dict.fromkeys(OF_SOURCE_FILE)
         for place in order
     ]
     assert made.to_pylist() == expected

@@ -13,12 +13,21 @@ import pyarrow as pa
 
 from mmembed.decoding.messages import DecodeFailure
 from mmembed.errors.plain_text import redacted
+from mmembed.media.file import MediaInfo
 from mmembed.media.source_file import File
-from mmembed.media.spans import AnySpan, Span, TextSpan
+from mmembed.media.spans import AnySpan, Box, Span, TextSpan
 from mmembed.store.rows import errors_table, rows_table
 from mmembed.store.schema import CELL_COLUMNS
 
 CHUNK_BYTES = 1 << 30
+CHUNK_REGIONS = 1 << 14  # of one file, which stay together so that it is decoded once
+INFO_OF_COLUMN = {  # by column of the source file, the attribute of MediaInfo
+    "width": "width",
+    "height": "height",
+    "duration_s": "lasts_seconds",
+    "sample_rate": "sample_rate",
+    "frame_rate": "fps",
+}
 
 
 def slices(
@@ -32,6 +41,8 @@ def slices(
         chunk_files: most files a slice.
         chunk_bytes: a slice ends when its files are this large, so that long media, which
             become many rows, do not pile up before they are written.
+
+    The regions of a file are in one slice, but for very many of them.
     """
     chosen: list[File] = []
     size = 0
@@ -40,9 +51,15 @@ def slices(
         place = int(np.searchsorted(done, np.uint64(key)))
         if place < len(done) and int(done[place]) == key:
             continue
+        again = bool(chosen) and file.region is not None and file.path == chosen[-1].path
+        is_full = len(chosen) >= chunk_files or size >= chunk_bytes
+        if is_full and not (again and len(chosen) < CHUNK_REGIONS):
+            yield chosen
+            chosen, size = [], 0
         chosen.append(file)
-        size += file.size or 0
-        if len(chosen) >= chunk_files or size >= chunk_bytes:
+        size += 0 if again else file.size or 0
+        is_full = len(chosen) >= chunk_files or size >= chunk_bytes
+        if is_full and file.region is None:
             yield chosen
             chosen, size = [], 0
     if chosen:
@@ -110,12 +127,14 @@ class FileRows:
         segments: of each row.
         vectors: float32 ``(dim,)`` of each.
         truncated: the file stops before the end that its header declares.
+        info: size, length and rates of the file.
         media_seconds: by modality, seconds of the file that the rows cover.
     """
 
     segments: dict[int, Segment] = field(default_factory=dict)
     vectors: dict[int, np.ndarray] = field(default_factory=dict)
     truncated: bool = False
+    info: MediaInfo | None = None
     media_seconds: Counter[str] = field(default_factory=Counter)
     _covered: dict[str, float] = field(default_factory=dict)
 
@@ -152,6 +171,9 @@ class Chunk:
             if file.problem:
                 problem = DecodeFailure("list", "OSError", file.problem, modality=file.modality)
                 self.results[number] = problem
+            elif file.fault:
+                problem = DecodeFailure("list", "ManifestError", file.fault, modality=file.modality)
+                self.results[number] = problem
             else:
                 self.undecoded.add(number)
 
@@ -186,9 +208,11 @@ class Chunk:
             "path": [file.path for file in files],
             "modality": [segment.modality for segment in segments],
             "field": [segment.field for segment in segments],
-            "segment_index": [span.index if span else None for span in spans],
+            "segment_index": [getattr(span, "index", None) for span in spans],
             "start_s": [span.start_seconds if span else None for span in seconds],
             "end_s": [span.end_seconds if span else None for span in seconds],
+            "region": [file.region for file in files],
+            "box": [_corner_and_size(span) for span in spans],
             "cell": [file.cell for file in files],
             "text": [segment.words for segment in segments],
             "start_char": [span.start_char if span else None for span in characters],
@@ -198,6 +222,8 @@ class Chunk:
             "truncated": [result.truncated for result in results],
             "checksum": [file.checksum for file in files],
         }
+        for name, attribute in INFO_OF_COLUMN.items():
+            columns[name] = [getattr(result.info, attribute, None) for result in results]
         stacked = np.stack(vectors) if vectors else np.empty((0, dim), np.float32)
         carried = self.carried.take(pa.array(numbers, pa.int64()))
         if "cell" not in schema.names:  # a text there is one that the manifest carries through
@@ -226,6 +252,7 @@ class Chunk:
                     "modality": problem.modality,
                     "field": file.field,
                     "cell": file.cell,
+                    "region": file.region,
                     "stage": problem.stage,
                     "error": problem.error,
                     "message": redacted(problem.message),
@@ -238,3 +265,7 @@ class Chunk:
                 for file, problem in self.problems()
             ]
         )
+
+
+def _corner_and_size(span: AnySpan | None) -> list[float] | None:
+    return [span.x, span.y, span.width, span.height] if isinstance(span, Box) else None

@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ import numpy as np
 import torch
 
 from mmembed.data.batch import Buckets, collate
-from mmembed.decoding.messages import DecodeFailure, DecodeRequest, Segments
-from mmembed.decoding.queue import Decoded, DecodeQueue, Wanted
+from mmembed.decoding.groups import Decoded, Wanted
+from mmembed.decoding.messages import DecodeFailure, DecodeRequest, RegionRequest, Segments
+from mmembed.decoding.queue import DecodeQueue
 from mmembed.decoding.worker import Decoder
 from mmembed.embedding.engines.batch_sizes import BatchSizes
 from mmembed.embedding.engines.chunk import Chunk, DecodedSoFar, FileRows, InWork, Segment
 from mmembed.embedding.engines.threads import ThreadChoice
 from mmembed.embedding.settings import Limits, Machine, RowOptions
 from mmembed.errors.plain_text import one_line, say
+from mmembed.media.regions import region_named
+from mmembed.media.spans import Span
 from mmembed.preprocess.base import Preprocess
 from mmembed.preprocess.spanned import SpannedPreprocess
 from mmembed.space.fields import prompted_fields
@@ -114,10 +118,11 @@ class LocalEngine:
                 for decoded in pieces:
                     work, number = decoded.key
                     self._take(work, number, decoded)
-                    if not decoded.is_last:
+                    finished = _finished(number, decoded)
+                    if not finished:
                         continue
-                    work.chunk.undecoded.discard(number)
-                    files += 1
+                    work.chunk.undecoded -= finished
+                    files += len(finished)
                     yield DecodedSoFar(files, self._media_seconds, in_work)
                     if not work.chunk.undecoded:
                         for bucket, batch in work.buckets.flush():
@@ -143,16 +148,24 @@ class LocalEngine:
         """Note a problem, or put values into batches, and embed those that are full."""
         chunk, piece = work.chunk, decoded.answer
         if isinstance(piece, DecodeFailure):
-            chunk.results[number] = piece
+            chunk.results.update(dict.fromkeys(_finished(number, decoded), piece))
             return
-        result = chunk.results.setdefault(number, FileRows())
-        if isinstance(result, FileRows):
-            self._media_seconds += _add_spans(result, decoded.first, piece)
+        if decoded.regions is None:
+            chunk.results.setdefault(number, FileRows())
+        places = _places(number, decoded.first, piece)
+        for (row, place), span, words in zip(places, piece.spans, piece.words, strict=True):
+            result = chunk.results.setdefault(row, FileRows())
+            if isinstance(result, FileRows):
+                result.truncated |= piece.truncated or row in piece.short
+                result.info = piece.info
+                segment = Segment(piece.field, span, piece.modality, words)
+                self._media_seconds += result.add(place, segment)
+        chunk.results.update(piece.failures)
         preprocess = self._preprocess[piece.field]
-        for place, values in enumerate(piece.values, start=decoded.first):
+        for where, values in zip(places, piece.values, strict=True):
             kind = piece.field, preprocess.bucket(values)
             self._sizes.meet(kind, values)
-            for bucket, batch in work.buckets.add((number, place), kind, values):
+            for bucket, batch in work.buckets.add(where, kind, values):
                 self._embed(chunk, bucket, batch)
 
     def _embed(self, chunk: Chunk, bucket: Any, batch: list[tuple[Place, np.ndarray]]) -> None:
@@ -209,10 +222,23 @@ class _Work:
 
 
 def _wanted(work: _Work) -> Iterator[Wanted[tuple[_Work, int]]]:
-    for number in sorted(work.chunk.undecoded):
-        file = work.chunk.files[number]
-        request = DecodeRequest(file.location, file.field, content=file.content)
-        yield Wanted((work, number), request, file.size or 0)
+    """Yield the files of a chunk to decode; the regions of one that follow each other are one."""
+    files = work.chunk.files
+
+    def whose(number: int) -> Any:
+        file = files[number]
+        return number if file.region is None else (file.path, file.field)
+
+    for _, numbers in groupby(sorted(work.chunk.undecoded), whose):
+        first, *_ = together = list(numbers)
+        file = files[first]
+        regions = tuple(
+            RegionRequest(number, region_named(name), files[number].where)
+            for number in together
+            if (name := files[number].region) is not None
+        )
+        request = DecodeRequest(file.location, file.field, content=file.content, regions=regions)
+        yield Wanted((work, first), request, file.size or 0)
 
 
 def _longest(queue: DecodeQueue[tuple[_Work, int]]) -> InWork | None:
@@ -225,14 +251,19 @@ def _longest(queue: DecodeQueue[tuple[_Work, int]]) -> InWork | None:
     return InWork(path, at_work.others, at_work.seconds, at_work.media_seconds)
 
 
-def _add_spans(rows: FileRows, first: int, piece: Segments) -> float:
-    """Note the spans of a piece; return the seconds of media that they add."""
-    rows.truncated |= piece.truncated
-    segments = zip(piece.spans, piece.words, strict=True)
-    return sum(
-        rows.add(place, Segment(piece.field, span, piece.modality, words))
-        for place, (span, words) in enumerate(segments, start=first)
-    )
+def _places(number: int, first: int, piece: Segments) -> list[Place]:
+    """Return the file and the place in it of each span, of a region its own index."""
+    if not piece.numbers:
+        return [(number, first + i) for i in range(len(piece.spans))]
+    spans = zip(piece.numbers, piece.spans, strict=True)
+    return [(region, span.index if isinstance(span, Span) else 0) for region, span in spans]
+
+
+def _finished(number: int, decoded: Decoded[Any]) -> set[int]:
+    """Return the files, or regions of one, that are decoded to their end now."""
+    if decoded.regions is None:
+        return {number} if decoded.is_last else set()
+    return set(decoded.regions)
 
 
 def _segmented(preprocess: Mapping[str, Preprocess], rows: RowOptions) -> dict[str, Preprocess]:

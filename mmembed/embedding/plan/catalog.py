@@ -89,6 +89,7 @@ class Catalog:
         fields: Sequence[str | None],
         sizes: Sequence[int | None],
         states: Sequence[int | str | None],
+        regions: Sequence[str | None],
     ) -> np.ndarray:
         """Return the key of the file that each row of a dataset is of, uint64 ``(rows,)``.
 
@@ -101,7 +102,7 @@ class Catalog:
             seen = [unit not in self.unseen for unit in units]
             sizes = [sizes[i] if is_seen else None for i, is_seen in enumerate(seen)]
             states = [states[i] if is_seen else None for i, is_seen in enumerate(seen)]
-        rows = zip(units, fields, sizes, states, strict=True)
+        rows = zip(units, fields, sizes, states, regions, strict=True)
         keys = np.array([file_key(*row) for row in rows], np.uint64)
         by_time, with_checksum = self._by_time
         if not len(by_time):
@@ -137,11 +138,12 @@ class Catalog:
     def _walk(self) -> Iterator[int]:
         carries = bool(self.listing.carried_types)
         block: list[File] = []
+        last: File | None = None
         for file in self.listing:
             self.total += 1
             owned = self.owns is None or self.owns(file.unit)
             if owned and self.by_checksum and not file.problem and file.cell is None:
-                file = _with_checksum(file)
+                file = last = _with_checksum(file, last)
             self.readable += not file.problem
             if file.unseen:
                 self.unseen.add(file.path)
@@ -209,8 +211,15 @@ class _FileList:
                 yield File(path, RemotePath(self._root.root, text) if remote else text, *others)
 
 
-def _with_checksum(file: File) -> File:
-    """Return a file with a hash of its content; unseen if that can't be read now."""
+def _with_checksum(file: File, last: File | None) -> File:
+    """Return a file with a hash of its content; unseen if that can't be read now.
+
+    The regions of one file follow each other, and ``last`` is the file before.
+    """
+    if last is not None and last.path == file.path:
+        known = last.size, last.mtime_ns, last.problem, last.checksum, last.unseen
+        names = ("size", "mtime_ns", "problem", "checksum", "unseen")
+        return file._replace(**dict(zip(names, known, strict=True)))
     try:
         return file._replace(checksum=checksum(file.location))
     except Exception as error:  # at a URL, fsspec hands on whatever its packages raise

@@ -245,8 +245,14 @@ def _now(rows: pa.Table, keys: np.ndarray, files: Catalog) -> pa.Table:
 
 
 def _as(schema: pa.Schema, rows: pa.Table, now: pa.Table, part: Place) -> pa.Table:
-    """Return the rows with what the source says of them now, with the columns of ``schema``."""
+    """Return the rows with what the source says of them now, with the columns of ``schema``.
+
+    What was not stored yet when they were written is null.
+    """
     rows = with_fields(rows)
+    lacking = [c for c in schema if c.name in LATER and c.name not in rows.column_names]
+    for column in lacking:
+        rows = rows.append_column(column, pa.nulls(len(rows), column.type))
     try:
         arrays = [
             (now if column.name in now.column_names else rows)[column.name].cast(column.type)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from mmembed.errors import ConfigError
 from mmembed.media.file_names import NameFilter, PassedBy
 from mmembed.media.folder import is_folder, walk
+from mmembed.media.regions import region_order
 from mmembed.media.source_file import File, remote_status, status, unseen_file
 from mmembed.modality import any_in_cells, kind_named
 from mmembed.paths import Place, RemotePath
@@ -23,6 +24,7 @@ from mmembed.store.cells import CellNames, content_hash, items_of
 from mmembed.store.labels import read_cells
 from mmembed.store.manifest import MEDIA, Fields, field_columns, read_manifest
 from mmembed.store.media_paths import MediaPaths
+from mmembed.store.regions import ADDED, RegionColumns
 
 RENAMED = {"id": "sample_id"}
 USUAL_FIELDS: Fields = {kind: kind for kind in MEDIA}
@@ -97,7 +99,8 @@ class FolderListing:
 class ManifestListing:
     """The items of a manifest: its files, sorted by path, and then those in its cells.
 
-    A file that is in several rows comes once for each field.
+    A file that is in several rows comes once for each field, and for each region of it that they
+    ask for, in the order of time.
 
     Args:
         source: the manifest; its paths are relative to its folder.
@@ -132,7 +135,7 @@ class ManifestListing:
             for field, column in taken.items()
             if kind_named(self._kinds[field]).in_cells
         }
-        left = (n for n in names if n not in taken.values() and n not in fields)
+        left = (n for n in names if n not in (*taken.values(), *fields, *ADDED))
         kept = {name: RENAMED.get(name, name) for name in left}
         if any_in_cells(fields.values()) and "text" in kept:
             kept["text"] = "meta_text"  # the rows have a column text of their own
@@ -140,13 +143,19 @@ class ManifestListing:
                 del kept["text"]
         self._kept = samples.select(list(kept)).rename_columns(list(kept.values()))
         self._ids = samples["id"]
-        files, reader = [], MediaPaths(source)
+        self._regions = RegionColumns(samples)
+        files: list[tuple[str, str, tuple[float, ...], str, int]] = []
+        reader = MediaPaths(source)
         for field, column in taken.items():
             if field not in self._cells:
                 paths = reader.read(samples[column].to_pylist(), column)
-                files += [(Path(p).as_posix(), field, row) for row, p in enumerate(paths) if p]
+                for row, path in enumerate(paths):
+                    if path:
+                        region = self._regions.name(self._kinds[field], row)
+                        order = region_order(region)
+                        files.append((Path(path).as_posix(), field, order, region or "", row))
         files.sort()
-        self._files = [f for i, f in enumerate(files) if i == 0 or f[:2] != files[i - 1][:2]]
+        self._files = [f for i, f in enumerate(files) if i == 0 or f[:4] != files[i - 1][:4]]
         self.repeated = len(files) - len(self._files)
         self.notes = reader.notes
         if pa.types.is_list(samples["label"].type):
@@ -154,9 +163,11 @@ class ManifestListing:
             self.notes = [*reader.notes, spellings.several_note]
 
     def __iter__(self) -> Iterator[File]:
-        for path, field, row in self._files:
-            file = self._status(path)
-            yield file._replace(modality=self._kinds[field], field=field, row=row)
+        asked, file = "", None
+        for path, field, _, _, row in self._files:
+            if file is None or asked != path:
+                asked, file = path, self._status(path)
+            yield self._of_row(file._replace(modality=self._kinds[field], field=field, row=row))
         for field, column in self._cells.items():
             yield from self._items(field, column)
 
@@ -178,7 +189,7 @@ class ManifestListing:
         rows = zip(self._ids.to_pylist(), column.to_pylist(), strict=True)
         for row, (sample, cell) in enumerate(rows):
             for place, content in enumerate(items_of(cell)):
-                yield File(
+                item = File(
                     path,
                     location,
                     kind,
@@ -189,10 +200,22 @@ class ManifestListing:
                     cell=names.name(sample, place, content),
                     content=content,
                 )
+                yield self._of_row(item)
+
+    def _of_row(self, item: File) -> File:
+        """Return an item with the region that its row asks for, or what is wrong with that."""
+        if not self._regions or item.row is None:
+            return item
+        region = self._regions.name(str(item.modality), item.row)
+        if region is None:
+            return item
+        name, fault = self.source.name, self._regions.fault(item.row)
+        where = f"{name}, row {item.row}"
+        return item._replace(region=region, where=where, fault=fault and f"{name}, {fault}")
 
     def paths(self) -> set[str]:
         """Return the path of every file that the manifest names, and its own."""
-        return {path for path, _, _ in self._files} | {self.source.name}
+        return {path for path, *_ in self._files} | {self.source.name}
 
     def carried(self, rows: Sequence[int | None]) -> pa.Table:
         """Return the carried columns of some rows of the manifest."""

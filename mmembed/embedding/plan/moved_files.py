@@ -19,12 +19,13 @@ from mmembed.embedding.plan.catalog import Catalog
 from mmembed.embedding.plan.moved_source import OldSource
 from mmembed.embedding.plan.row_files import key_columns
 from mmembed.embedding.plan.shard import checksum
+from mmembed.media.regions import region_order
 from mmembed.media.source_file import File, file_key, unit_name
 from mmembed.paths import Place
 
 NEVER_NS = -(1 << 63)
 """A time that no file has: of rows whose file is known to hold something else now."""
-SORTED_BY = ("path", "field", "cell", "segment_index")
+SORTED_BY = ("path", "field", "cell", "region", "segment_index")
 
 
 def drawn(files: Iterable[File], count: int) -> set[str]:
@@ -33,10 +34,10 @@ def drawn(files: Iterable[File], count: int) -> set[str]:
     Which ones they are depends on nothing but the files' names, and each is as likely as any other.
 
     Args:
-        files: with different :attr:`~mmembed.media.source_file.File.unit`, in any order.
+        files: named by their :attr:`~mmembed.media.source_file.File.unit`, in any order.
         count: how many to draw.
     """
-    return set(heapq.nsmallest(count, (file.unit for file in files), key=_ticket))
+    return set(heapq.nsmallest(count, {file.unit for file in files}, key=_ticket))
 
 
 def _ticket(unit: str) -> bytes:
@@ -77,7 +78,7 @@ class MovedFiles:
         self._sizes, self._times = np.full(count, -1), np.full(count, NEVER_NS)
         self._problem = np.zeros(count, bool)
         for number, file in enumerate(files):
-            keys[number] = file_key(file.unit, file.field, None, None)
+            keys[number] = file_key(file.unit, file.field, None, None, file.region)
             self._problem[number] = bool(file.problem)
             if file.size is not None:
                 self._sizes[number] = file.size
@@ -90,6 +91,7 @@ class MovedFiles:
         self._checksums = np.zeros(count, "S32")
         self._looked_into, self._compared = np.zeros(count, bool), np.zeros(count, bool)
         self._absent: set[int] = set()
+        self._read_before, self._read_now = ("", 0, b""), ("", b"")
 
     @property
     def total(self) -> int:
@@ -128,14 +130,14 @@ class MovedFiles:
         Raises:
             StoreError: its columns are not as mmembed writes them.
         """
-        paths, fields, sizes, times, cells, checksums = key_columns(part, table)
-        keys, numbers = self._numbers(paths, fields, cells)
+        paths, fields, sizes, times, cells, checksums, regions = key_columns(part, table)
+        keys, numbers = self._numbers(paths, fields, cells, regions)
         _, firsts = np.unique(keys, return_index=True)
         for row in firsts.tolist():
             if sizes[row] is None:
                 continue
             number, key = int(numbers[row]), int(keys[row])
-            path = paths[row] if cells[row] is None else f"{paths[row]}: {cells[row]}"
+            path = _name(paths[row], cells[row], regions[row])
             if number < 0:
                 if key not in self._absent:
                     self._absent.add(key)
@@ -160,9 +162,9 @@ class MovedFiles:
         Raises:
             StoreError: its columns are not as mmembed writes them.
         """
-        paths, fields, _, before, cells, _ = key_columns(part, table)
+        paths, fields, _, before, cells, _, regions = key_columns(part, table)
         times = list(before)
-        _, numbers = self._numbers(paths, fields, cells)
+        _, numbers = self._numbers(paths, fields, cells, regions)
         for row, number in enumerate(numbers.tolist()):
             if number < 0 or cells[row] is not None:
                 continue
@@ -182,6 +184,8 @@ class MovedFiles:
         of_items = table["cell"].is_valid()
         table = _with_column(table, "path", pc.if_else(of_items, self._manifest, table["path"]))
         keys = [table[name].to_pylist() for name in SORTED_BY if name in table.column_names]
+        if "region" in table.column_names:
+            keys[3] = list(map(region_order, keys[3]))
         by_row = [[(key is not None, key) for key in row] for row in zip(*keys, strict=True)]
         return table.take(pa.array(sorted(range(len(table)), key=by_row.__getitem__), pa.int64()))
 
@@ -203,7 +207,7 @@ class MovedFiles:
                 self._compared[number] = True
                 self.in_cells += 1
                 if (file.checksum or "").encode() != self._checksums[number]:
-                    self._mark(number, State.OTHER_CONTENT, f"{file.path}: {file.cell}")
+                    self._mark(number, State.OTHER_CONTENT, _name(file.path, file.cell, None))
             elif names is None or file.unit in names:
                 self._look_into(number, file, old)
                 done += 1
@@ -220,22 +224,27 @@ class MovedFiles:
     def _look_into(self, number: int, file: File, old: OldSource | None) -> None:
         before = bytes(self._checksums[number])
         by_checksum = bool(before)
+        name, time = _name(file.path, None, file.region), int(self._times_before[number])
         if not before and old is not None:
-            time = int(self._times_before[number])
-            before = (old.checksum(file, None if time == NEVER_NS else time) or "").encode()
+            if self._read_before[:2] != (file.path, time):  # the regions of a file come together
+                told = old.checksum(file, None if time == NEVER_NS else time)
+                self._read_before = file.path, time, (told or "").encode()
+            before = self._read_before[2]
         if not before:
             return
         try:
-            now = checksum(file.location).encode()
+            if self._read_now[0] != file.path:
+                self._read_now = file.path, checksum(file.location).encode()
+            now = self._read_now[1]
         except Exception:  # at a URL, fsspec hands on whatever its packages raise
-            self._mark(number, State.UNSEEN, file.path)
+            self._mark(number, State.UNSEEN, name)
             return
         self._compared[number] = True
         self.by_checksum += by_checksum
         self.by_old_source += not by_checksum
         if now != before:
             self.differing += 1
-            self._mark(number, State.OTHER_CONTENT, file.path)
+            self._mark(number, State.OTHER_CONTENT, name)
 
     def _seen(self, number: int, path: str, size: int, time: int | None) -> State:
         if self._problem[number]:
@@ -252,25 +261,31 @@ class MovedFiles:
             self.names[state].append(name)
 
     def _numbers(
-        self, paths: list[str], fields: list[str | None], cells: list[str | None]
+        self,
+        paths: list[str],
+        fields: list[str | None],
+        cells: list[str | None],
+        regions: list[str | None],
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return a key of the file of each row, and its number in the listing, -1 if not there."""
         if not self._files.listing.by_field:
             fields = [None] * len(fields)
-        rows = zip(paths, fields, cells, strict=True)
+        names = (
+            path if c is None else self._manifest for path, c in zip(paths, cells, strict=True)
+        )
+        rows = zip(map(unit_name, names, cells), fields, regions, strict=True)
         keys = np.array(
-            [
-                file_key(
-                    unit_name(path if cell is None else self._manifest, cell), field, None, None
-                )
-                for path, field, cell in rows
-            ],
-            np.uint64,
+            [file_key(unit, field, None, None, region) for unit, field, region in rows], np.uint64
         )
         if not len(self._keys):
             return keys, np.full(len(keys), -1)
         near = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         return keys, np.where(self._keys[near] == keys, self._order[near], -1)
+
+
+def _name(path: str, cell: str | None, region: str | None) -> str:
+    """Return how a file, an item in a cell, or a region of a file is named to the user."""
+    return path + ("" if cell is None else f": {cell}") + ("" if region is None else f"#{region}")
 
 
 def _with_column(table: pa.Table, name: str, column: pa.Array) -> pa.Table:

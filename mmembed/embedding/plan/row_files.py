@@ -13,7 +13,8 @@ from mmembed.media.source_file import unit_name
 from mmembed.paths import Place
 from mmembed.store.schema import ERROR_SCHEMA, ROW_FIELDS
 
-KEY_COLUMNS = ("path", "field", "size", "mtime_ns", "cell", "checksum")
+KEY_COLUMNS = ("path", "field", "size", "mtime_ns", "cell", "checksum", "region")
+LATER_KEYS = ("cell", "checksum", "region")  # null where there is no such column
 KEY_TYPES = {c.name: c.type for c in (*ROW_FIELDS, *ERROR_SCHEMA) if c.name in KEY_COLUMNS}
 INSTEAD = {"field": "modality"}  # in datasets from before there were fields
 
@@ -34,7 +35,7 @@ class RowFiles:
     """
 
     def __init__(self, part: Place, table: pa.Table, files: Catalog) -> None:
-        paths, fields, sizes, times, cells, checksums = key_columns(part, table)
+        paths, fields, sizes, times, cells, checksums, regions = key_columns(part, table)
         states, in_cells = times, any(cells)
         if files.by_checksum or in_cells:
             rows = zip(times, cells, checksums, strict=True)
@@ -43,7 +44,7 @@ class RowFiles:
                 for time, cell, checksum in rows
             ]
         units = list(map(unit_name, paths, cells)) if in_cells else paths
-        self.keys = files.keys_of(units, fields, sizes, states)
+        self.keys = files.keys_of(units, fields, sizes, states, regions)
         self.mine = np.ones(len(table), bool)
         if files.owns is not None:
             self.mine = np.fromiter(map(files.owns, units), bool, len(table))
@@ -77,7 +78,7 @@ def _plain(part: Place, table: pa.Table, name: str) -> list[Any]:
     """Return the values of a column that says which file a row is of."""
     if name not in table.column_names:
         name = INSTEAD.get(name, name)
-    if name in ("cell", "checksum") and name not in table.column_names:
+    if name in LATER_KEYS and name not in table.column_names:
         return [None] * len(table)
     try:
         return table[name].cast(KEY_TYPES.get(name, pa.string())).to_pylist()

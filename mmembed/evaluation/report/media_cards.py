@@ -65,16 +65,17 @@ def media_cards(
     heard = {i for i in gallery if display_of(items, i) == "waveform"}
     seconds = sound_seconds(len(heard))
     wanted: dict[int, Wanted] = {}
+    paths = items.files()
     unshown: Counter[Reason] = Counter()
     for index in shown:
-        path = files.find(str(items.path[index]))
+        path = files.find(str(paths[index]))
         if isinstance(path, str):
             unshown[path] += 1
             continue
         start, end = float(items.start[index]), float(items.end[index])
         span = (start, end) if np.isfinite([start, end]).all() else None
         length = seconds if index in heard else 0.0
-        wanted[index] = Wanted(path, display_of(items, index), span, length)
+        wanted[index] = Wanted(path, display_of(items, index), span, length, items.region[index])
     made = _thumbnails(wanted)
     unshown["broken"] = sum(not made[index].picture for index in wanted)
     sentences = [files.sentence(reason, count) for reason, count in unshown.items() if count]

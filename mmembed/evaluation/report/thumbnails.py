@@ -20,7 +20,8 @@ from mmembed.media.file import MediaFile
 from mmembed.media.image import decode_image, limit_pixels
 from mmembed.media.limits import MAX_PIXELS, MAX_SECONDS
 from mmembed.media.probe import probe
-from mmembed.media.spans import Span, uniform_times
+from mmembed.media.regions import Region, region_named
+from mmembed.media.spans import Box, Span, uniform_times
 from mmembed.media.video import decode_video
 from mmembed.modality import Display
 from mmembed.paths import Place
@@ -59,12 +60,14 @@ class Wanted:
         span: start and end in seconds of the part to show; None shows all of a video, and a sound
             from its start.
         sound_seconds: length of the sound that can be played, at most; 0 for none.
+        region: the name of the region of the file that the item is; None for all of it.
     """
 
     path: Place
     display: Display
     span: tuple[float, float] | None = None
     sound_seconds: float = 0.0
+    region: str | None = None
 
 
 def thumbnail(wanted: Wanted) -> Thumbnail:
@@ -77,10 +80,11 @@ def thumbnail(wanted: Wanted) -> Thumbnail:
     if maker is None:
         return Thumbnail()
     limit_pixels(MAX_PIXELS)
-    span = None if wanted.span is None else Span(0, *wanted.span)
     try:
+        region = None if wanted.region is None else region_named(wanted.region)
+        shown = region if wanted.span is None else Span(0, *wanted.span)
         with MediaFile(wanted.path) as file:
-            return maker(file, span, wanted.sound_seconds)
+            return maker(file, shown, wanted.sound_seconds)
     except Exception:  # decoders may raise anything on hostile data
         return Thumbnail()
 
@@ -97,20 +101,25 @@ def smaller(picture: str) -> str:
     return _picture_uri(image, 40)
 
 
-def _picture(file: MediaFile, span: Span | None, sound_seconds: float) -> Thumbnail:
-    return Thumbnail(_picture_uri(_small(decode_image(file, min_side=SIDE))))
+def _picture(file: MediaFile, region: Region | None, sound_seconds: float) -> Thumbnail:
+    if not isinstance(region, Box):
+        return Thumbnail(_picture_uri(_small(decode_image(file, min_side=SIDE))))
+    left, top, right, bottom = region.edges
+    return Thumbnail(_picture_uri(_small(decode_image(file)[top:bottom, left:right])))
 
 
-def _frames(file: MediaFile, span: Span | None, sound_seconds: float) -> Thumbnail:
-    shown = span or Span(0, 0.0, _length(file))
+def _frames(file: MediaFile, region: Region | None, sound_seconds: float) -> Thumbnail:
+    length = _length(file)
+    shown = region if isinstance(region, Span) else Span(0, 0.0, length)
     clip = decode_video(file, uniform_times(shown, FRAMES), min_side=SIDE)
     strip = [np.asarray(_small(frame)) for frame in clip.frames]
     return Thumbnail(_picture_uri(Image.fromarray(np.concatenate(strip, axis=1))))
 
 
-def _waveform(file: MediaFile, span: Span | None, sound_seconds: float) -> Thumbnail:
-    length = _length(file) or LONGEST_SECONDS
-    start, end = (0.0, length) if span is None else (span.start_seconds, span.end_seconds)
+def _waveform(file: MediaFile, region: Region | None, sound_seconds: float) -> Thumbnail:
+    start, end = 0.0, _length(file) or LONGEST_SECONDS
+    if isinstance(region, Span):
+        start, end = region.start_seconds, region.end_seconds
     shown = Span(0, start, min(end, start + (sound_seconds or LONGEST_SECONDS)))
     sound = decode_audio(file, shown, channels=1)
     if sound.sample_rate not in MP3_RATES:
@@ -167,7 +176,7 @@ def _sound_uri(sound: Waveform) -> str:
     return f"data:audio/{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-MAKERS: dict[Display, Callable[[MediaFile, Span | None, float], Thumbnail]] = {
+MAKERS: dict[Display, Callable[[MediaFile, Region | None, float], Thumbnail]] = {
     "picture": _picture,
     "waveform": _waveform,
     "frames": _frames,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mmembed.decoding.messages import DecodeFailure
 from mmembed.embedding.engines.chunk import Chunk, FileRows, Segment
 from mmembed.embedding.plan.listing import FolderListing
+from mmembed.media.file import MediaInfo
 from mmembed.media.source_file import File
 from mmembed.media.spans import Span
 from mmembed.store.provenance import Provenance
@@ -34,7 +35,8 @@ def test_each_vector_is_a_row_with_what_its_file_and_piece_say(results: list) ->
             chunk.results[number] = DecodeFailure("decode", "MediaError", "no")
             continue
         whole, truncated, places = result
-        rows = FileRows(truncated=truncated)
+        info = MediaInfo("video", "mp4", width=64, duration_seconds=number / 3)
+        rows = FileRows(truncated=truncated, info=info if number % 2 else None)
         for place in [0] if whole else places:
             span = None if whole else Span(place, place / 2, place / 2 + 1)
             modality = "image" if whole else "audio"
@@ -52,6 +54,11 @@ def test_each_vector_is_a_row_with_what_its_file_and_piece_say(results: list) ->
                     "end_s": None if whole else place / 2 + 1,
                     "size": number,
                     "mtime_ns": -number,
+                    "width": 64 if number % 2 else None,
+                    "height": None,
+                    "duration_s": number / 3 if number % 2 else None,
+                    "sample_rate": None,
+                    "frame_rate": None,
                     "truncated": truncated,
                     "embedding": [number, place],
                 }

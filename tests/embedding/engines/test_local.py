@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmembed.decoding.groups import GROUP_FILES
 from mmembed.decoding.messages import DecodeFailure
-from mmembed.decoding.queue import AHEAD_TASKS, GROUP_FILES
+from mmembed.decoding.queue import AHEAD_TASKS
 from mmembed.embedding.engines.chunk import Chunk, DecodedSoFar, FileRows
 from mmembed.embedding.engines.local import LocalEngine, local_engine
 from mmembed.embedding.plan.listing import Listing, list_source

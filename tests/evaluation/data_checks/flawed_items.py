@@ -36,6 +36,7 @@ def make_items(vectors: np.ndarray, **columns: Any) -> Items:
         segments=None,
         path=column("path", [f"{i:06d}.bin" for i in range(count)]),
         cell=column("cell", None),
+        region=column("region", None),
         field=field,
         kind=column("kind", field),
         label=column("label", None),

@@ -37,6 +37,7 @@ def gallery_of(
         None,
         np.array(paths, object),
         nothing,
+        nothing,
         kinds,
         kinds,
         label,

@@ -33,6 +33,7 @@ def items_of(words: list[str | None], kind: str = "text", **spans: float) -> Ite
         None,
         np.array([f"{i}.txt" for i in range(count)], object),
         nothing,
+        nothing,
         np.full(count, kind, object),
         np.full(count, kind, object),
         nothing,

@@ -23,7 +23,7 @@ from mmembed.media.sample_reader import SampleReader
 SEEK_FROM_SECONDS = 10.0  # nearer samples are reached by decoding on
 PREROLL_SECONDS = 0.5  # decoders with memory (MP3, AAC, Opus) settle well within this
 GAP_SECONDS = 0.1  # time stamps further off than this mean missing sound, not jitter
-SAMPLES = {  # FFmpeg's formats: how a sample is stored, and its full scale
+SAMPLES: dict[str, tuple[Any, float]] = {  # by format: how one is stored, and full scale
     "u8": (np.uint8, 128.0),
     "s16": (np.int16, 2.0**15),
     "s32": (np.int32, 2.0**31),
@@ -181,7 +181,8 @@ def _scaled(frame: Any) -> np.ndarray:
     dtype, scale = SAMPLES[frame.format.name.rstrip("p")]
     planes, count = (channels, samples) if frame.format.is_planar else (1, samples * channels)
     # PyAV counts planes up to a null pointer, which lies outside a frame of 8 planes or more
-    stored = [np.frombuffer(AudioPlane(frame, i), dtype, count) for i in range(planes)]
+    data = [memoryview(AudioPlane(frame, i)) for i in range(planes)]
+    stored = [np.frombuffer(plane, dtype, count) for plane in data]
     values = np.stack(stored) if frame.format.is_planar else stored[0].reshape(-1, channels).T
     if dtype is np.uint8:
         values = values.astype(np.float32) - 128

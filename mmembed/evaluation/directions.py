@@ -114,10 +114,10 @@ def score_directions(
         ours, theirs = parts[query], parts[target]
         spans = (Spans(ours.start, ours.end), Spans(theirs.start, theirs.end)) if moments else None
         relevances: dict[str, Relevance] = {}
-        for name, codes in keys.items():
+        for notion, codes in keys.items():
             asked, given = codes.select(masks[query]), codes.select(masks[target])
             if asked.counts.any() and given.counts.any():
-                relevances[name] = SameKey(asked, given, spans)
+                relevances[notion] = SameKey(asked, given, spans)
         if qrels is not None:
             relevances["qrels"] = qrels.between(ours, theirs)
         own = ours.own(theirs) if query == target else None

@@ -1,4 +1,4 @@
-"""Pixels that are not square are stretched, so that things have the shape that they are shown in."""
+"""Pixels that are not square are stretched, so that things keep the shape they are shown in."""
 
 from __future__ import annotations
 

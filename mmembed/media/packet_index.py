@@ -96,9 +96,8 @@ def packet_index(file: MediaFile, stage: Stage = "probe") -> PacketIndex:
 def _read(file: MediaFile, stage: Stage) -> PacketIndex:
     with open_container(file, stage) as container:
         sound, pictures = audio_stream(container), video_stream(container)
-        records = [
-            TrackNotes(stream, container) for stream in (pictures, sound) if stream is not None
-        ]
+        streams = [stream for stream in (pictures, sound) if stream is not None]
+        records = [TrackNotes(stream, container) for stream in streams]
         if not records:
             message = "holds neither sound nor pictures that can be decoded. Re-encode it."
             raise MediaError(file.name, stage, message, container.format.name)

@@ -157,7 +157,7 @@ def _as_meant(table: pa.Table, source: str, notes: list[str]) -> pa.Table:
             notes.append(spellings.several_note)
         kind = pa.list_(pa.string()) if several else pa.string()
         table = _replaced(table, column, pa.array(cells, kind))
-        notes += [spellings.split_note] if spellings.split_note else []
+        notes += [f"splits: {spellings.split_note}"] if spellings.split_note else []
     return table
 
 

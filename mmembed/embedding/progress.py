@@ -235,8 +235,14 @@ class ProgressDisplay:
         media = f"{readable(so_far.media_seconds)} of media" if so_far.media_seconds else ""
         in_work = _in_work(so_far.in_work)
         if self._bar:
-            shown_now = {"speed": speed, "failed": summary.failed, "media": media}
-            self._bar.update(self._task, completed=done, in_work=in_work, **shown_now)
+            self._bar.update(
+                self._task,
+                completed=done,
+                speed=speed,
+                failed=summary.failed,
+                media=media,
+                in_work=in_work,
+            )
         elif not self._quiet and now - self._said >= LINE_SECONDS:
             self._said = now
             left = f"{(summary.files - done) / speed:,.0f} s to go" if decoded >= 50 else ""

@@ -114,22 +114,22 @@ def score_directions(
         ours, theirs = parts[query], parts[target]
         spans = (Spans(ours.start, ours.end), Spans(theirs.start, theirs.end)) if moments else None
         relevances: dict[str, Relevance] = {}
-        for name, codes in keys.items():
+        for notion, codes in keys.items():
             asked, given = codes.select(masks[query]), codes.select(masks[target])
             if asked.counts.any() and given.counts.any():
-                relevances[name] = SameKey(asked, given, spans)
+                relevances[notion] = SameKey(asked, given, spans)
         if qrels is not None:
             relevances["qrels"] = qrels.between(ours, theirs)
         own = ours.own(theirs) if query == target else None
         results = score(ours.ranked, theirs.ranked, list(relevances.values()), own)
-        for (name, relevant), result in zip(relevances.items(), results, strict=True):
+        for (basis, relevant), result in zip(relevances.items(), results, strict=True):
             if isinstance(relevant, SameKey):
                 lost = result.unanswerable[relevant.known[result.unanswerable]]
                 known = len(lost) + len(result.queries)
                 examples = [str(path) for path in ours.path[lost[:EXAMPLES]]]
-                counts.append(QueryCount(f"{query} → {target}", name, known, len(lost), examples))
+                counts.append(QueryCount(f"{query} → {target}", basis, known, len(lost), examples))
             if len(result.queries):
                 asking = clusters[masks[query]][result.queries].astype(str)
                 alike = np.unique(asking, return_inverse=True)[1]
-                directions[name].append(Direction(name, query, target, relevant, result, alike))
+                directions[basis].append(Direction(basis, query, target, relevant, result, alike))
     return [direction for part in directions.values() for direction in part], counts

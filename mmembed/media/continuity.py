@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 BACK_SECONDS = 1.0  # frames that are shown in another order than stored go back less than this
 NEAR_SECONDS = 2.0  # tracks that restart together do so at most this far from one another
 
@@ -53,3 +55,18 @@ class Continuity:
         self._next[track] = max(due or -math.inf, stamp + shift + duration)
         self.end_seconds = max(self.end_seconds, self._next[track])
         return shift
+
+
+def goes_on(stamps: np.ndarray, durations: np.ndarray, ahead_seconds: float) -> bool:
+    """Return whether the time stamps of a track neither start again nor jump ahead.
+
+    Args:
+        stamps: when each packet is decoded, in seconds ``(packets,)``; NaN where not stored.
+        durations: of each packet, in seconds ``(packets,)``; 0 where it is not known.
+        ahead_seconds: as of :class:`Continuity`.
+    """
+    known = ~np.isnan(stamps)
+    stamps, due = stamps[known], (stamps + np.maximum(durations, 0))[known]
+    due = np.maximum.accumulate(due)[:-1]
+    steps = stamps[1:] - due
+    return bool((steps >= -BACK_SECONDS).all() and (steps <= ahead_seconds).all())

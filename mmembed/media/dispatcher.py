@@ -231,9 +231,10 @@ class Dispatcher:
             member.is_long = True
             member.untaken += 1
             self._deliver(number, content)
+        elif kind == "memory":
+            self._finish(member, Failure("MemoryError", NO_MEMORY))
         else:
-            outcomes = {"end": Done(), "memory": Failure("MemoryError", NO_MEMORY)}
-            self._finish(member, Raised(*content) if kind == "raised" else outcomes[kind])
+            self._finish(member, Raised(*content) if kind == "raised" else Done())
         member.silent_seconds = 0.0
 
     def _finish(self, member: _Member, outcome: Done | Failure | Raised) -> None:

@@ -23,7 +23,7 @@ from mmembed.media.sample_reader import SampleReader
 SEEK_FROM_SECONDS = 10.0  # nearer samples are reached by decoding on
 PREROLL_SECONDS = 0.5  # decoders with memory (MP3, AAC, Opus) settle well within this
 GAP_SECONDS = 0.1  # time stamps further off than this mean missing sound, not jitter
-SAMPLES = {  # FFmpeg's formats: how a sample is stored, and its full scale
+SAMPLES: dict[str, tuple[Any, float]] = {  # by format: how one is stored, and full scale
     "u8": (np.uint8, 128.0),
     "s16": (np.int16, 2.0**15),
     "s32": (np.int32, 2.0**31),
@@ -78,6 +78,7 @@ class FFmpegReader(SampleReader):
         if opening is None:
             message = f"can't be decoded, {self._failure or 'no sample comes out'}. Re-encode it."
             raise MediaError(file.name, "decode", message, self.decoder)
+        self._tick = float(opening.time_base)
         self.sample_rate: int = opening.sample_rate
         self.channels: int = opening.layout.nb_channels
         self._begin = self.position = self._estimate(opening, 0)
@@ -156,7 +157,7 @@ class FFmpegReader(SampleReader):
         """Return the place of a frame by its time stamp, ``otherwise`` if it has none."""
         if frame.pts is None:
             return otherwise
-        return round((float(frame.pts * frame.time_base) - self._origin) * self.sample_rate)
+        return round((frame.pts * self._tick - self._origin) * self.sample_rate)
 
     def _place(self, frame: Any) -> int | None:
         """Return the exact place of a frame that was gone to, None if it can't be known.
@@ -178,11 +179,14 @@ class FFmpegReader(SampleReader):
 def _scaled(frame: Any) -> np.ndarray:
     """Return the samples ``(channels, samples)`` of a frame as float32, full scale being 1."""
     channels, samples = frame.layout.nb_channels, frame.samples
-    dtype, scale = SAMPLES[frame.format.name.rstrip("p")]
-    planes, count = (channels, samples) if frame.format.is_planar else (1, samples * channels)
-    # PyAV counts planes up to a null pointer, which lies outside a frame of 8 planes or more
-    stored = [np.frombuffer(AudioPlane(frame, i), dtype, count) for i in range(planes)]
-    values = np.stack(stored) if frame.format.is_planar else stored[0].reshape(-1, channels).T
-    if dtype is np.uint8:
-        values = values.astype(np.float32) - 128
-    return (values / scale).astype(np.float32)
+    name: str = frame.format.name
+    dtype, scale = SAMPLES[name.removesuffix("p")]
+    scaled = np.empty((channels, samples), np.float32)
+    if name.endswith("p"):
+        for i in range(channels):  # PyAV counts planes up to a null pointer, and misses it behind 7
+            plane = np.frombuffer(memoryview(AudioPlane(frame, i)), dtype, samples)
+            np.divide(plane, scale, out=scaled[i], casting="unsafe")
+    else:
+        plane = np.frombuffer(memoryview(AudioPlane(frame, 0)), dtype, samples * channels)
+        np.divide(plane.reshape(-1, channels).T, scale, out=scaled, casting="unsafe")
+    return scaled - 1 if dtype is np.uint8 else scaled

@@ -122,7 +122,8 @@ class _Server:
         self._send(Message("begun", order.number))
         progress.listen(self._tell)
         try:
-            for number, result in enumerate(self._work(ForkingPickler.loads(order.task))):
+            task = ForkingPickler.loads(order.task or b"")
+            for number, result in enumerate(self._work(task)):
                 if number:
                     self._return_waiting()
                 while self._untaken >= AHEAD_RESULTS:

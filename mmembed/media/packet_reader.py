@@ -14,7 +14,7 @@ import av
 
 from mmembed.media.container import open_container
 from mmembed.media.file import MediaFile
-from mmembed.media.packet_index import TrackIndex
+from mmembed.media.track_index import TrackIndex
 
 SEEK_FROM_PACKETS = 500  # nearer ones are read over, which takes no longer
 Self = TypeVar("Self", bound="PacketReader")
@@ -67,11 +67,8 @@ class PacketReader:
         self._landed = None
         if packet is None or not (packet.size or packet.pts is not None):
             return packet
-        shift = next((s for first, s in reversed(self._track.shifts) if first <= self.number), 0.0)
-        if shift:
-            ticks = round(shift / float(self.stream.time_base))
-            packet.pts = None if packet.pts is None else packet.pts + ticks
-            packet.dts = None if packet.dts is None else packet.dts + ticks
+        if self._track.shifts:
+            self._shift(packet)
         self.number += 1
         return packet
 
@@ -84,6 +81,13 @@ class PacketReader:
         while self.number < number and self.next() is not None:
             pass
         self.stream.codec_context.flush_buffers()
+
+    def _shift(self, packet: Any) -> None:
+        """Mend the time stamps of the next packet."""
+        shift = next((s for first, s in reversed(self._track.shifts) if first <= self.number), 0.0)
+        ticks = round(shift / float(self.stream.time_base))
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def _open(self) -> None:
         self._stack.close()

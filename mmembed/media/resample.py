@@ -127,4 +127,5 @@ def _pulled(graph: av.filter.Graph) -> Iterator[np.ndarray]:
     with suppress(av.BlockingIOError, av.EOFError):
         while True:
             frame = graph.pull()
+            assert isinstance(frame, av.AudioFrame)
             yield frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T

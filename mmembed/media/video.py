@@ -30,7 +30,7 @@ ROOM = 2  # frames are scaled down to this times min_side while they are convert
 
 def _without_a_name(kinds: type[Type], value: object) -> Type:
     """Return a kind of side data that PyAV has no name for; it would refuse all of a frame's."""
-    unnamed = object.__new__(kinds)
+    unnamed: Any = object.__new__(kinds)
     unnamed._name_, unnamed._value_ = f"UNNAMED_{value}", value
     return unnamed
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from mmembed.media import progress
 from mmembed.media.container import square_size
-from mmembed.media.packet_index import PacketIndex, TrackIndex
+from mmembed.media.packet_index import PacketIndex
 from mmembed.media.packet_reader import PacketReader
+from mmembed.media.track_index import TrackIndex
 
 EPSILON_SECONDS = 1e-6  # a time that is a frame's own, but for rounding, shows that frame
 SMALL_BYTES = 16  # a packet without a picture: XviD flags place holders as key frames
@@ -56,6 +57,7 @@ class FrameReader:
         self._origin = index.origin_seconds
         self.due_end_seconds = index.missed_end_seconds or index.span(track)[1]
         self._keys, self._shown_from = self._key_frames(track)
+        self._tick = float(packets.stream.time_base)
         self._frames = self._decoded()
         self._stamp = track.begin_seconds - track.frame_seconds
         self._current: Shown | None = None
@@ -145,10 +147,10 @@ class FrameReader:
         """Return when a frame begins to be shown, in seconds of the container's clock."""
         ticks = frame.dts if self._unstamped else frame.pts
         if ticks is not None and (self._unstamped or self._track.is_stamped):
-            return float(ticks * frame.time_base)
+            return float(ticks * self._tick)
         after = self._stamp + self._track.frame_seconds
         if self._unstamped and frame.pts is not None:
-            return max(after, float(frame.pts * frame.time_base))
+            return max(after, float(frame.pts * self._tick))
         return after
 
 

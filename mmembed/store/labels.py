@@ -121,8 +121,8 @@ class Spellings:
         for split in SPLITS:
             names = {t: n for t, n in self.renamed.items() if split_named(t) == split}
             if names:
-                parts.append(f"{spelled(Counter(names))} as {split}")
-        return f"splits read by another name: {'; '.join(parts)}" if parts else ""
+                parts.append(f"{spelled(Counter(names))} read as {split}")
+        return "; ".join(parts)
 
 
 def split_named(text: str) -> str | None:

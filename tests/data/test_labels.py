@@ -33,8 +33,8 @@ def test_splits_have_their_three_names_however_they_are_written(
     expected = ["train", "val", "val", "test", "test", "train", None]
     assert samples.table["split"].to_pylist() == expected
     assert samples.notes == (
-        "splits read by another name: 'Train' (1) as train; ' validation ' (1), 'dev' (1) as "
-        "val; 'Testing' (1) as test",
+        "splits: 'Train' (1) read as train; ' validation ' (1), 'dev' (1) read as val; "
+        "'Testing' (1) read as test",
     )
     assert len(samples.split("val")) == 2
 
@@ -139,7 +139,7 @@ def test_folders_are_splits_by_any_of_their_names(tmp_path: Path) -> None:
         ("4", "dog", "val"),
     ]
     (note,) = samples.notes
-    assert note.startswith("splits read by another name: 'Training' (1) as train; ")
+    assert note.startswith("splits: 'Training' (1) read as train; ")
 
 
 def test_a_folder_that_is_no_split_beside_others_that_are_is_named(tmp_path: Path) -> None:

@@ -61,8 +61,7 @@ def test_splits_are_known_by_their_other_names_and_the_report_says_so(
         assert expected.reading == {}
         assert said(got).keys() == said(expected).keys()
     assert got.protocol["splits"] == (
-        "splits read by another name: 'Train ' (36) as train; ' validation' (18) as val; "
-        "'TESTING' (27) as test"
+        "'Train ' (36) read as train; ' validation' (18) read as val; 'TESTING' (27) read as test"
     )
     for name in ("dev", "Validation", "val "):
         assert evaluate(plain, split=name).scored == "split val: 18 of 81 files"
@@ -76,9 +75,7 @@ def test_the_command_prints_the_names_that_were_read_otherwise(
     data = dataset(tmp_path / "data", others, vectors)
     assert main(["evaluate", str(data), "--report", str(tmp_path / "report")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert (
-        "split test: 27 of 81 files splits: splits read by another name: 'Train ' (36)" in printed
-    )
+    assert "split test: 27 of 81 files splits: 'Train ' (36) read as train; " in printed
     numbers = json.loads((tmp_path / "report/report.json").read_text())
     assert numbers["protocol"]["splits"] in (tmp_path / "report/report.html").read_text().replace(
         "&#39;", "'"

@@ -19,7 +19,8 @@ from mmembed.evaluation.settings import ReportOptions, ScoringOptions, grouped
 from .conftest import dataset, digits
 
 GROUPS = (ScoringOptions, ReportOptions)
-OPTIONS = {"split", "pool", "relevance", "qrels", "report", "media", "prompts", "fail_under"}
+SCORING = {"split", "pool", "relevance", "qrels", "label_separator"}
+OPTIONS = {*SCORING, "report", "media", "prompts", "fail_under"}
 
 
 def test_every_option_is_in_one_group_or_none() -> None:

@@ -1,4 +1,4 @@
-"""What ``rebind`` can't do is one line that names it, and what a stranger wrote is not asked."""
+"""Refusals of ``rebind`` are one line that names them; what a stranger wrote is not asked."""
 
 from __future__ import annotations
 

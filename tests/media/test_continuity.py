@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmembed.media.continuity import BACK_SECONDS, NEAR_SECONDS, Continuity
+from mmembed.media.continuity import BACK_SECONDS, NEAR_SECONDS, Continuity, goes_on
 
 
 @given(st.lists(st.floats(0.01, 5.0), min_size=1, max_size=40))
@@ -79,3 +80,27 @@ def test_formats_that_may_show_nothing_for_long_keep_their_gaps() -> None:
     continuity = Continuity(math.inf)
     continuity.shift(0, 0.0, 1.0)
     assert continuity.shift(0, 7200.0, 1.0) == 0.0
+
+
+@given(
+    st.lists(st.floats(-3.0, 30.0), min_size=1, max_size=30),
+    st.lists(st.floats(0.0, 2.0), min_size=30, max_size=30),
+)
+def test_a_track_goes_on_just_where_nothing_is_added_to_its_stamps(
+    steps: list[float], durations: list[float]
+) -> None:
+    stamps, lengths = np.cumsum(steps), np.array(durations[: len(steps)])
+    continuity = Continuity(10.0)
+    shifts = [
+        continuity.shift(0, float(stamp), float(length))
+        for stamp, length in zip(stamps, lengths, strict=True)
+    ]
+    assert goes_on(stamps, lengths, 10.0) == (not any(shifts))
+
+
+def test_packets_without_a_time_stamp_are_passed_over() -> None:
+    stamps = np.array([0.0, np.nan, 1.0, np.nan, 2.0])
+    assert goes_on(stamps, np.full(5, 0.5), 10.0)
+    assert not goes_on(stamps[::-1], np.full(5, 0.5), 10.0)
+    assert goes_on(np.zeros(0), np.zeros(0), 10.0)
+    assert goes_on(np.array([np.nan]), np.zeros(1), 10.0)

@@ -34,8 +34,11 @@ def lines(path: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def settled(path: Path, seconds: float = 0.5) -> int:
-    """The lines of a file once it has not grown for a while."""
+def settled(path: Path, seconds: float = 0.5, least: int = 0) -> int:
+    """The lines of a file once it has not grown for a while, and has as many as it should."""
+    limit = time.monotonic() + 60
+    while lines(path) < least and time.monotonic() < limit:
+        time.sleep(0.01)
     count, since = lines(path), time.monotonic()
     while time.monotonic() - since < seconds:
         time.sleep(0.01)
@@ -74,7 +77,8 @@ def test_a_process_is_at_most_two_results_ahead(tmp_path: Path) -> None:
     with Pool(work, 1, 60) as pool:
         pool.submit("a", 20 * steps)
         for taken in range(17):
-            assert settled(notes, 0.2) == taken + 3, "two are sent, the third is made and kept"
+            ahead = settled(notes, 0.2, taken + 3) - taken
+            assert ahead == 3, "two are sent, the third is made and kept"
             assert pool.wait() == ("a", 0)
         assert drained(pool) == {"a": [0, 0, 0, Done()]}
 

@@ -12,9 +12,10 @@ import pytest
 from mmembed.media import packet_reader
 from mmembed.media.audio import decode_audio, decode_spans
 from mmembed.media.file import MediaFile
-from mmembed.media.packet_index import TrackIndex, packet_index
+from mmembed.media.packet_index import packet_index
 from mmembed.media.packet_reader import PacketReader
 from mmembed.media.spans import Span
+from mmembed.media.track_index import TrackIndex
 from mmembed.media.video import decode_clips, decode_video
 
 RATE = 16000

@@ -65,7 +65,7 @@ def remote(bucket: Bucket) -> RemoteFile:
 def test_a_small_file_is_fetched_in_one_request() -> None:
     bucket = Bucket(DATA[: 2 * BLOCK])
     file = remote(bucket)
-    assert (file.name, file.size) == ("s3://bucket/file", 2 * BLOCK)
+    assert (file.name, file.size_bytes) == ("s3://bucket/file", 2 * BLOCK)
     assert file.read_at(5, 20) == DATA[5:25]
     assert file.read_at(0) == file.file().read() == DATA[: 2 * BLOCK]
     assert bucket.fetched == [(0, 2 * BLOCK)]

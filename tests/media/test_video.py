@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -199,30 +198,6 @@ def test_much_larger_frames_are_scaled_down_with_their_aspect(
     got = decode_video(data, [0.0], min_side=min_side).frames
     assert got.shape == (1, *shape, 3)
     assert np.abs(got[0, 2, 2].astype(int) - (255, 0, 0)).max() < 25
-
-
-@pytest.mark.parametrize(
-    ("shape", "shown"), [((4, 3), (43, 32)), ((1, 2), (32, 64)), ((9, 1), (32, 32))]
-)
-@pytest.mark.parametrize("container", ["mp4", "matroska"])
-def test_pixels_that_are_not_square_are_stretched(
-    container: str, shape: tuple[int, int], shown: tuple[int, int]
-) -> None:
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        stream = output.add_stream("libx264", rate=FPS, options={"crf": "5"})
-        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = Fraction(*shape)
-        left = np.zeros((32, 32, 3), np.uint8)
-        left[:, :16] = 255
-        output.mux(stream.encode(av.VideoFrame.from_ndarray(left, format="rgb24")))
-        output.mux(stream.encode(None))
-    info = probe(file.getvalue())
-    assert (info.width, info.height) == shown
-    frame = decode_video(file.getvalue(), [0.0]).frames[0]
-    assert frame.shape == (shown[1], shown[0], 3)
-    assert frame[:, : shown[0] // 2 - 2].mean() > 235
-    assert frame[:, shown[0] // 2 + 2 :].mean() < 20
 
 
 def test_path_and_bytes_give_the_same(tmp_path: Path, encode_video: Make, numbered: Make) -> None:

@@ -51,8 +51,7 @@ def test_other_names_of_splits_are_said_with_their_counts_and_the_three_are_not(
     values, spellings = read_cells(written, "split")
     assert values == ["train", "train", "train", "val", "test", "extra"]
     assert spellings.split_note == (
-        "splits read by another name: 'Train ' (2), 'training' (1) as train; "
-        "'validation' (1) as val"
+        "'Train ' (2), 'training' (1) read as train; 'validation' (1) read as val"
     )
     assert faults(written, "split") == {
         "unknown-split": (

@@ -215,5 +215,5 @@ def test_splits_by_other_names_are_trained_on_and_said(
     data.setup()
     assert {n: len(d) for n, d in data.datasets.items()} == {"train": 10, "val": 10, "test": 20}
     said = capsys.readouterr().err
-    assert f"{media}: splits read by another name: 'Training' (10) as train; " in said
+    assert f"{media}: splits: 'Training' (10) read as train; " in said
     assert np.unique(data.datasets["val"].codes["label"]).tolist() == [0, 1]

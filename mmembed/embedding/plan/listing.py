@@ -250,7 +250,9 @@ def list_source(
     """
     if is_folder(source):
         if label_separator:
-            raise ConfigError("is for manifests", "label_separator", label_separator)
+            raise ConfigError(
+                f"{source}: is a folder, which has no labels", "label_separator", label_separator
+            )
         return FolderListing(source, out, names)
     if names is not None and names != NameFilter():
         option = "include" if names.include is not None else "exclude"

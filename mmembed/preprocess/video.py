@@ -76,7 +76,8 @@ class VideoPreprocess(SpannedPreprocess):
         begin, end = self.begin_and_end(info)
         whole = Span(0, begin, end or begin)
         cuts = [span if isinstance(span, Span) else whole for span in spans]
-        times = [self._times(file, span) for span in cuts]
+        stored = packet_index(file).frame_times() if self.fps == "all" else np.zeros(0)
+        times = [self._times(stored, span) for span in cuts]
         clips = decode_clips(file, times, min_side=self.image.size, allow_truncated=allow_truncated)
         for span, clip in zip(cuts, clips, strict=True):
             if not allow_truncated:
@@ -94,14 +95,14 @@ class VideoPreprocess(SpannedPreprocess):
             return max(length, self.frames)
         return math.ceil(max(1, length) / FRAMES_BUCKET) * FRAMES_BUCKET
 
-    def _times(self, file: MediaFile, span: Span) -> list[float]:
-        """Return the times of the frames to take of a span, in seconds."""
+    def _times(self, stored: np.ndarray, span: Span) -> list[float]:
+        """Return the times of the frames to take of a span, in seconds, of those ``stored``."""
         if self.fps is None:
             return uniform_times(span, self.frames)
         if self.fps != "all":
             return steady_times(span, self.fps, self.frames)
-        times = packet_index(file).frame_times()
-        inside = times[(times >= span.start_seconds) & (times < span.end_seconds)]
+        first, stop = np.searchsorted(stored, (span.start_seconds, span.end_seconds))
+        inside = stored[first:stop]
         if not len(inside):  # one frame is shown all the time
             return [span.start_seconds]
         return [float(inside[index]) for index in evenly(len(inside), self.frames)]

@@ -59,6 +59,7 @@ def test_rows_say_size_length_and_rates_of_their_file(
     film = encode_video(numbered(75), sound=tone(3.0))
     (media / "film.mp4").write_bytes(film)
     (media / "mute.mp4").write_bytes(encode_video(numbered(50)))
+    (media / "long.mp4").write_bytes(encode_video(numbered(25), sound=tone(2.5)))
     embed(media, tmp_path / "out", space=tiny_space_folder, workers=0, with_sound=True)
     rows = said(tmp_path / "out")
     of_film = rows["film.mp4", "video"]
@@ -71,6 +72,8 @@ def test_rows_say_size_length_and_rates_of_their_file(
         "sample_rate": 16000,
         "frame_rate": 25.0,
     }
+    for kind in ("video", "audio"):
+        assert rows["long.mp4", kind]["duration_s"] == pytest.approx(2.5, abs=0.07), "of its sound"
     mute = rows["mute.mp4", "video"]
     assert (mute["sample_rate"], mute["frame_rate"]) == (None, 25.0)
     assert rows["plain.png", "image"] == NOTHING | {"width": 60, "height": 40}

@@ -97,6 +97,31 @@ def test_spans_of_the_sound_of_a_video_end_with_that_sound() -> None:
     assert spans(Span(0, 3, 5), film, VideoPreprocess()) == [Span(0, 3, 5)]
 
 
+LATE = MediaInfo(
+    "video", "mp4", duration_seconds=10.0, has_audio=True, sound_begin_seconds=2.0, sound_seconds=8.0
+)
+
+
+def test_spans_of_a_track_that_begins_late_begin_with_it() -> None:
+    """As they do in a whole file; but for a quarter of a second, which is taken as it is."""
+    assert spans(Span(0, 0.5, 3.5), LATE) == [Span(0, 2.0, 3.5)]
+    assert spans(Span(0, 1.9, 3.5), LATE) == [Span(0, 1.9, 3.5)]
+    assert spans(Span(0, 2.5, 3.5), LATE) == [Span(0, 2.5, 3.5)]
+    assert spans(Span(0, 0, 8), LATE) == SOUNDS.spans(LATE)
+    assert spans(Span(0, 0.5, 3.5), LATE, VideoPreprocess()) == [Span(0, 0.5, 3.5)]
+    with pytest.raises(MediaError, match=r"column end_s: 2 is before the begin, at 2\.00 s"):
+        spans(Span(0, 0.5, 2.0), LATE)
+
+
+def test_a_span_of_a_file_that_stops_early_may_reach_its_declared_end() -> None:
+    torn = MediaInfo("audio", "wav", duration_seconds=5.0, declared_seconds=10.0)
+    assert spans(Span(0, 4, 9), torn) == [Span(0, 4, 5)]
+    with pytest.raises(MediaError, match=r"end_s: 11 is beyond the end, at 10\.00 s"):
+        spans(Span(0, 4, 11), torn)
+    with pytest.raises(MediaError, match=r"start_s: 6 is beyond the end, at 5\.00 s of 10\.00 s"):
+        spans(Span(0, 6, 7), torn)
+
+
 @pytest.mark.parametrize("size", [16, 200])
 def test_a_box_is_the_picture_that_was_cut_out(tmp_path: Path, size: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)

@@ -35,7 +35,7 @@ def sideways() -> Image.Exif:
 
 
 def said(out: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """What the rows of a dataset say of their files, by path and modality."""
+    """Columns of the rows of a dataset on their files, by path and modality."""
     rows = EmbeddingTable.open(out).rows.to_pylist()
     each = {(row["path"], row["modality"]): {n: row[n] for n in COLUMNS} for row in rows}
     assert all(row[n] == each[row["path"], row["modality"]][n] for row in rows for n in COLUMNS)

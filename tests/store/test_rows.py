@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmembed.store.rows import row_id, row_ids, rows_table
-from mmembed.store.schema import OF_SOURCE_FILE, row_schema
+from mmembed.store.schema import NULL_IF_LEFT_OUT, row_schema
 from tests.store.parts import LABEL, PROVENANCE
 
 
@@ -56,6 +56,23 @@ def test_ids_do_not_collide_at_the_seams() -> None:
     assert row_id("a1", "audio", 1) != row_id("a", "audio", 11)
     assert row_id("a", "image", None) == row_id("a", "image", None)
     assert len(row_id("", "", None)) == 32
+    assert row_id("a", "audio", 0, None, "t=1,2") != row_id("a", "audio", 0)
+    assert row_id("a", "audio", 0, None, "t=1,2") != row_id("a", "audio", 0, None, "t=1,22")
+
+
+def test_regions_of_a_file_stand_in_the_order_of_time_after_all_of_it() -> None:
+    regions = ["t=10,11", "t=9,12", None, "t=9,12", "t=9,10"]
+    segments = [0, 1, 0, 0, 0]
+    columns = {"path": ["a"] * 5, "modality": ["audio"] * 5, "segment_index": segments}
+    columns |= {n: [None] * 5 for n in ("start_s", "end_s", "size", "mtime_ns")}
+    columns |= {"region": regions, "box": [None, None, [1.0, 2, 3, 4], None, None]}
+    vectors, none = np.zeros((5, 4), np.float32), pa.table({"_": pa.nulls(5)})
+    table = rows_table(columns, vectors, none, row_schema(PROVENANCE, {}))
+    told = list(zip(table["region"].to_pylist(), table["segment_index"].to_pylist(), strict=True))
+    expected = [(None, 0), ("t=9,10", 0), ("t=9,12", 0), ("t=9,12", 1), ("t=10,11", 0)]
+    assert told == expected
+    assert table["id"].to_pylist() == [row_id("a", "audio", i, None, name) for name, i in expected]
+    assert table["box"].to_pylist() == [[1, 2, 3, 4], *[None] * 4]
 
 
 ROWS = st.lists(
@@ -102,7 +119,7 @@ def test_rows_in_any_order_are_those_of_a_plain_sort(rows: list, ordered: bool, 
         | {"field": rows[place][1]}
         | {"id": row_id(*rows[place]), "label": f"{place}", "embedding": vectors[place].tolist()}
         | dict.fromkeys(("start_s", "end_s", "size", "mtime_ns"), place)
-        | dict.fromkeys(OF_SOURCE_FILE)
+        | dict.fromkeys(NULL_IF_LEFT_OUT)
         for place in order
     ]
     assert made.to_pylist() == expected

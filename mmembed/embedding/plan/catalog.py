@@ -199,9 +199,13 @@ def _with_checksum(file: File, last: File | None) -> File:
     The regions of one file follow each other, and ``last`` is the file before.
     """
     if last is not None and last.path == file.path:
-        known = last.size, last.mtime_ns, last.problem, last.checksum, last.unseen
-        names = ("size", "mtime_ns", "problem", "checksum", "unseen")
-        return file._replace(**dict(zip(names, known, strict=True)))
+        return file._replace(
+            size=last.size,
+            mtime_ns=last.mtime_ns,
+            problem=last.problem,
+            checksum=last.checksum,
+            unseen=last.unseen,
+        )
     try:
         return file._replace(checksum=checksum(file.location))
     except Exception as error:  # at a URL, fsspec hands on whatever its packages raise

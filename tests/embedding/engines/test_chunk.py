@@ -52,6 +52,8 @@ def test_each_vector_is_a_row_with_what_its_file_and_piece_say(results: list) ->
                     "segment_index": index,
                     "start_s": None if whole else place / 2,
                     "end_s": None if whole else place / 2 + 1,
+                    "region": None,
+                    "box": None,
                     "size": number,
                     "mtime_ns": -number,
                     "width": 64 if number % 2 else None,

@@ -98,7 +98,12 @@ def test_spans_of_the_sound_of_a_video_end_with_that_sound() -> None:
 
 
 LATE = MediaInfo(
-    "video", "mp4", duration_seconds=10.0, has_audio=True, sound_begin_seconds=2.0, sound_seconds=8.0
+    "video",
+    "mp4",
+    duration_seconds=10.0,
+    has_audio=True,
+    sound_begin_seconds=2.0,
+    sound_seconds=8.0,
 )
 
 

@@ -89,6 +89,21 @@ class Samples:
         """The regions that the samples ask for."""
         return RegionColumns(self.table)
 
+    def things(self) -> list[str]:
+        """Return a name for each sample, the same for those that are one thing.
+
+        It is the group of a sample, else the file that it or others are regions of, else its own.
+        """
+        groups = self.table["group"].to_pylist()
+        names = {row: group for row, group in enumerate(groups) if group is not None}
+        for name, column in self.columns.items() if self.regions else ():
+            paths, kind = self.table[column].to_pylist(), self.kinds.get(name, name)
+            parted = {p for row, p in enumerate(paths) if p and self.regions.name(kind, row)}
+            for row, path in enumerate(paths):
+                if path in parted:
+                    names.setdefault(row, path)
+        return [names.get(row, str(row)) for row in range(len(self))]
+
     def items(self, field: str) -> list[list[str]]:
         """Return the items of a field for each sample: paths of files, or contents of cells."""
         return [items_of(cell) for cell in self.column(field).to_pylist()]

@@ -184,17 +184,16 @@ class MediaDataModule(pl.LightningDataModule):
                 )
 
     def _with_splits(self, samples: Samples) -> Samples:
-        """Name every sample's split; groups are never cut."""
+        """Name every sample's split; groups, and the regions of one file, are never cut."""
         table = samples.table
         split = pc.fill_null(table["split"], "train")
         names = np.array(split.to_pylist(), dtype=object)
         if "val" not in names and self.val_fraction > 0:
-            rows = np.arange(len(names)).astype(str)
-            groups = pc.coalesce(table["group"], pa.array(rows)).to_numpy(zero_copy_only=False)
-            candidates = np.unique(groups[names == "train"].astype(str))
+            groups = np.array(samples.things(), dtype=str)
+            candidates = np.unique(groups[names == "train"])
             rng = np.random.default_rng([self.seed, 2])
             held = rng.permutation(candidates)[: round(self.val_fraction * len(candidates))]
-            names[(names == "train") & np.isin(groups.astype(str), held)] = "val"
+            names[(names == "train") & np.isin(groups, held)] = "val"
         if "train" not in names:
             raise ManifestError(f"{samples.source}: no sample is in split train")
         at = table.column_names.index("split")

@@ -214,6 +214,16 @@ def test_splits_keep_the_regions_of_their_rows(make: Callable[..., Samples]) -> 
     assert float(level) == pytest.approx(0.2, abs=1e-3)
 
 
+def test_regions_of_a_file_are_one_thing_with_all_of_it_unless_a_group_says_otherwise(
+    make: Callable[..., Samples],
+) -> None:
+    assert make().things() == ["long.wav"] * 2 + ["a.png"] * 4
+    grouped = [row | {"group": f"g{i}" if i in (0, 3) else None} for i, row in enumerate(ROWS)]
+    assert make(grouped).things() == ["g0", "long.wav", "a.png", "g3", "a.png", "a.png"]
+    whole = [{"image": "a.png"}, {"image": "a.png"}]
+    assert make(whole).things() == ["0", "1"], "without regions, each row is its own"
+
+
 def test_a_hostile_path_is_no_region(tmp_path: Path) -> None:
     pq.write_table(pa.table({"audio": ["a\0t=x,2", "a\0b"]}), tmp_path / "m.parquet")
     probed = probe_files(read_samples(tmp_path / "m.parquet", FIELDS), PREPROCESS)

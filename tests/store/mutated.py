@@ -233,7 +233,7 @@ add(
 add(
     "label as lists",
     column("label", lambda v: pa.array([[x] for x in v.to_pylist()])),
-    "not one val",
+    None,
 )
 add("label as structs", column("label", lambda v: pa.array([{"x": 1}] * len(v))), "not one value")
 add("label as bytes", cast("label", pa.binary()), "column label holds binary, not one value a row")

@@ -24,6 +24,7 @@ from mmembed.media.track_index import TrackIndex, TrackNotes, shifts_of
 AHEAD_SECONDS = {"mpegts": 10.0, "mpeg": 10.0, "mov": math.inf, "matroska": math.inf}
 AHEAD_ELSEWHERE = 60.0
 TOLD_PACKETS = 1000
+DIGITS = 9  # of seconds, behind the point: what lies below is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,8 @@ class PacketIndex:
     def span(self, track: TrackIndex) -> tuple[float, float]:
         """Return when a track begins and ends, on the file's clock."""
         origin = self.origin_seconds
-        return track.begin_seconds - origin, track.end_seconds - origin
+        begin, end = track.begin_seconds - origin, track.end_seconds - origin
+        return round(begin, DIGITS), round(end, DIGITS)
 
     @property
     def missed_end_seconds(self) -> float | None:

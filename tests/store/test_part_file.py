@@ -44,7 +44,9 @@ def test_what_was_written_is_read(tmp_path: Path, kind: str) -> None:
     table = table_of(50, kind)
     EmbeddingDataset(tmp_path).commit("part-0.parquet", table, ERROR_SCHEMA.empty_table())
     rows = EmbeddingTable.open(tmp_path)
-    assert rows.rows.equals(with_fields(table.drop_columns(["embedding"])))
+    expected = with_fields(table.drop_columns(["embedding"]))
+    assert rows.rows.column_names == expected.column_names
+    assert rows.rows.to_pylist() == expected.to_pylist()
     exact = np.stack([np.asarray(v, np.float32) for v in table["embedding"].to_pylist()])
     assert rows.vectors.dtype == np.float32
     assert np.array_equal(rows.vectors, exact)

@@ -70,7 +70,10 @@ COMMANDS: dict[str, Command] = {
         "mmembed.jobs.compact", "compact", "merge the small parts of a dataset", ("out",)
     ),
     "rebind": Command(
-        "mmembed.jobs.rebind", "rebind", "a dataset whose media were moved", ("out", "source")
+        "mmembed.jobs.rebind",
+        "rebind",
+        "bind a dataset to the place its media moved to",
+        ("out", "source"),
     ),
     "evaluate": Command("mmembed.cli.evaluate", "run", "a Parquet dataset to scores and a report"),
 }

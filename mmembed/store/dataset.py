@@ -8,6 +8,7 @@ here knows spaces, media or where rows come from.
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
@@ -236,7 +237,7 @@ class EmbeddingDataset:
         Raises:
             StoreError: another run is writing to it, or it can't be written to.
         """
-        if self.folder.is_dir() and is_committed(self.folder):
+        if (self.is_remote or os.path.isdir(str(self.folder))) and is_committed(self.folder):
             with self.locked():
                 settle(self.folder)
 

@@ -54,7 +54,7 @@ def rows(out: Path) -> list[dict]:
 
 
 def source(out: Path) -> str:
-    """Return the place of its files that a dataset names: its card and all of its parts alike."""
+    """The source that a dataset names, its card and all of its parts alike."""
     named = {read_footer(part).provenance.source for part in out.glob("part-*")}
     assert named == {json.loads((out / "_mmembed.json").read_text())["source"]}
     return named.pop()

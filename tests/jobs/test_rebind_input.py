@@ -1,4 +1,4 @@
-"""Refusals of ``rebind`` are one line that names them; what a stranger wrote is not asked."""
+"""Mistakes in a call of ``rebind`` are one line each, and what a stranger wrote is not asked."""
 
 from __future__ import annotations
 

@@ -84,8 +84,7 @@ def path(store: Store, pcm: Make, tone: Make) -> Path:
     return store("a.wav", pcm(tone(12, 8000), rate=8000))
 
 
-@pytest.mark.parametrize("hangs", [False, True])
-@pytest.mark.parametrize("send_bytes", [1, 4 << 20])
+@pytest.mark.parametrize(("hangs", "send_bytes"), [(False, 1), (False, 4 << 20), (True, 4 << 20)])
 def test_a_region_that_crashes_or_hangs_its_process_costs_itself(
     hangs: bool, send_bytes: int, path: Path
 ) -> None:

@@ -120,7 +120,7 @@ from mmembed.cli.commands import main
 from mmembed.media.decode_revision import DECODE_REVISION
 from mmembed.store.dataset import EmbeddingDataset
 
-DECODE_REVISION["image"] = 2
+DECODE_REVISION.update(dict.fromkeys(DECODE_REVISION, 1), image=2)
 commit, left = EmbeddingDataset.commit, [int(sys.argv.pop(1))]
 
 def killed(*given):

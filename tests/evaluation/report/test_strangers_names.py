@@ -43,8 +43,8 @@ def judged(root: Path, names: list[str], space: str, against: str = "") -> Evalu
     for i in range(12):
         name = names[i // 2 % len(names)]
         row = {"path": f"{i:02d} {name}", "modality": MODALITIES[i % 2], "caption": f"{i} {name}"}
-        rows.append(row | {"label": f"{i // 2 % 3} {names[i // 2 % 3 % len(names)]}"})
-        rows[-1]["group"] = f"{i // 2} {name}"
+        rows.append(row | {"label": f"{i // 2 % 3} {names[i // 2 % 3 % len(names)]}."})
+        rows[-1]["group"] = f"{i // 2} {name}."  # blanks at an end would be a fault of the data
     rows[0]["label"] = None  # a fault that names its path
     here = dataset(root / "here", rows, rng.normal(size=(12, 4)), "", CARRIED)
     other = root / (against or "other")
